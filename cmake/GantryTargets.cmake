@@ -1,0 +1,33 @@
+# The flags of our own code, in one place. Generated code gets none of them.
+add_library(gantry_flags INTERFACE)
+target_compile_options(gantry_flags INTERFACE
+  -Wall -Wextra -Wpedantic -Wshadow -Wnon-virtual-dtor -Woverloaded-virtual -Wnull-dereference
+  -Wimplicit-fallthrough -Wformat=2 -Werror
+  $<$<CXX_COMPILER_ID:Clang>:-Wthread-safety>
+  # g++ 12 reports null dereferences and uninitialized values inside inlined library code.
+  $<$<CXX_COMPILER_ID:GNU>:-Wno-null-dereference -Wno-maybe-uninitialized>)
+target_include_directories(gantry_flags INTERFACE "${PROJECT_SOURCE_DIR}")
+
+# gantry_library(NAME SOURCES file... [DEPS target...])
+function(gantry_library name)
+  cmake_parse_arguments(ARG "" "" "SOURCES;DEPS" ${ARGN})
+  add_library(${name} STATIC ${ARG_SOURCES})
+  target_link_libraries(${name} PUBLIC ${ARG_DEPS} PRIVATE gantry_flags)
+  target_include_directories(${name} PUBLIC "${PROJECT_SOURCE_DIR}")
+endfunction()
+
+# gantry_executable(NAME SOURCES file... [DEPS target...])
+function(gantry_executable name)
+  cmake_parse_arguments(ARG "" "" "SOURCES;DEPS" ${ARGN})
+  add_executable(${name} ${ARG_SOURCES})
+  target_link_libraries(${name} PRIVATE ${ARG_DEPS} gantry_flags)
+endfunction()
+
+# gantry_test(NAME SOURCES file... [DEPS target...]): a GoogleTest program, one ctest entry.
+function(gantry_test name)
+  cmake_parse_arguments(ARG "" "" "SOURCES;DEPS" ${ARGN})
+  add_executable(${name} ${ARG_SOURCES})
+  target_link_libraries(${name} PRIVATE ${ARG_DEPS} gantry_flags GTest::gmock_main)
+  add_test(NAME ${name} COMMAND ${name})
+  set_tests_properties(${name} PROPERTIES TIMEOUT 120)
+endfunction()
