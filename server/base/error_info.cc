@@ -4,11 +4,12 @@
 #include <nlohmann/json.hpp>
 
 #include "absl/strings/cord.h"
+#include "absl/types/optional.h"
 
 namespace gantry::base {
 namespace {
 
-constexpr std::string_view kPayloadUrl = "gantry.dev/error-info";
+constexpr char kPayloadUrl[] = "gantry.dev/error-info";
 
 }  // namespace
 
@@ -25,7 +26,7 @@ absl::Status WithErrorInfo(absl::Status status, const ErrorInfo& info) {
 }
 
 std::optional<ErrorInfo> ErrorInfoOf(const absl::Status& status) {
-  const std::optional<absl::Cord> bytes = status.GetPayload(kPayloadUrl);
+  const absl::optional<absl::Cord> bytes = status.GetPayload(kPayloadUrl);
   if (!bytes) return std::nullopt;
   const nlohmann::json payload = nlohmann::json::parse(std::string(*bytes), nullptr, false);
   if (!payload.is_object()) return std::nullopt;

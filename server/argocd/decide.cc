@@ -1,0 +1,209 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "server/argocd/decide.h"
+
+#include <algorithm>
+
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_join.h"
+#include "server/base/strings.h"
+
+namespace gantry::argocd {
+namespace {
+
+using Kind = Verdict::Kind;
+
+bool AnyDesired(const std::vector<std::string>& desired) {
+  return std::any_of(desired.begin(), desired.end(),
+                     [](const std::string& revision) { return !revision.empty(); });
+}
+
+bool AllReached(const std::vector<std::string>& desired, const OperationState& state) {
+  if (!AnyDesired(desired)) return true;
+  if (!state.sync_result) return false;
+  const SyncResult& result = *state.sync_result;
+  for (std::size_t i = 0; i < desired.size(); ++i) {
+    if (desired[i].empty()) continue;
+    const bool observed =
+        result.revisions.size() == desired.size() && result.revisions[i] == desired[i];
+    // A tag, branch or chart range is observed as what Argo CD resolved it to.
+    const bool synced_by_name = state.phase == "Succeeded" &&
+                                result.target_revisions.size() == desired.size() &&
+                                result.target_revisions[i] == desired[i];
+    if (!observed && !synced_by_name) return false;
+  }
+  return true;
+}
+
+std::string Quote(std::string_view text) { return base::StrCat("\"", text, "\""); }
+
+std::string QuoteAll(const std::vector<std::string>& revisions) {
+  if (revisions.empty()) return "none";
+  return absl::StrJoin(revisions, ", ", [](std::string* out, const std::string& revision) {
+    base::StrAppend(out, Quote(revision));
+  });
+}
+
+std::string Initiator(const Operation& operation) {
+  const auto promotion = operation.info.find(std::string(kPromotionInfo));
+  if (promotion != operation.info.end()) return base::StrCat("promotion ", promotion->second);
+  if (!operation.initiated_by.empty()) return operation.initiated_by;
+  return operation.automated ? "Argo CD's automated sync" : "somebody unknown";
+}
+
+// The rules that need several facts at once, each computed once.
+class Decision {
+ public:
+  explicit Decision(const DecideInput& input)
+      : in_(input), app_(input.application), name_(ToString(input.application.name)) {
+    if (!app_.operation_state) return;
+    const Operation& operation = app_.operation_state->operation;
+    const auto promotion = operation.info.find(std::string(kPromotionInfo));
+    if (promotion == operation.info.end() || promotion->second != in_.promotion) return;
+    int attempt = 1;
+    if (const auto entry = operation.info.find(std::string(kAttemptInfo));
+        entry != operation.info.end() &&
+        (!absl::SimpleAtoi(entry->second, &attempt) || attempt < 1)) {
+      attempt = 1;
+    }
+    // An operation of an earlier step of this promotion is as foreign as another promotion's.
+    if (attempt > in_.record.earlier_steps) state_attempt_ = attempt;
+  }
+
+  Verdict Judge() const {
+    if (in_.record.done) return Done("was done before, as recorded");
+    if (app_.deleting) {
+      return {.kind = Kind::kDeleting,
+              .message = base::StrCat("Application ", name_, " is being deleted")};
+    }
+    if (app_.operation) return Waiting(*app_.operation);
+
+    if (!app_.operation_state || !IsCompleted(app_.operation_state->phase)) return Write();
+    const OperationState& state = *app_.operation_state;
+    const bool reached = AllReached(in_.desired_revisions, state);
+    if (state_attempt_ == 0) {
+      // Argo CD's self-heal may have replaced our operation's state before anyone saw it. It
+      // proves us done only if our changes are in the spec and what we wanted was deployed.
+      if (in_.record.last > 0 && state.phase == "Succeeded" && AnyDesired(in_.desired_revisions) &&
+          reached && !in_.spec_differs) {
+        return Done("was synced to what is desired after our attempt");
+      }
+      return Write();
+    }
+    if (!state.sync_result) return WriteAgain();
+    if (state.phase != "Succeeded") {
+      return reached ? Failed(Kind::kOperationFailed) : WriteAgain();
+    }
+    return reached ? Done("was synced") : WriteAgain();
+  }
+
+ private:
+  Verdict Done(std::string_view how) const {
+    return {.kind = Kind::kDone, .message = base::StrCat("Application ", name_, " ", how)};
+  }
+
+  Verdict Waiting(const Operation& operation) const {
+    const auto promotion = operation.info.find(std::string(kPromotionInfo));
+    const bool ours = promotion != operation.info.end() && promotion->second == in_.promotion;
+    if (!ours) {
+      return {.kind = Kind::kOtherOperationRunning,
+              .message = base::StrCat("Application ", name_, " has an operation started by ",
+                                      Initiator(operation), "; waiting for it to complete")};
+    }
+    // A completed state can still be that of an earlier operation, until Argo CD takes up this
+    // one.
+    const bool quote = app_.operation_state && !app_.operation_state->message.empty() &&
+                       (state_attempt_ > 0 || !IsCompleted(app_.operation_state->phase));
+    return {
+        .kind = Kind::kOperationRunning,
+        .message = base::StrCat("waiting for the operation on Application ", name_, " to complete",
+                                quote ? ": " + app_.operation_state->message : "")};
+  }
+
+  // This promotion's operation completed without reaching what it was for.
+  Verdict WriteAgain() const {
+    for (std::size_t i = 0; i < app_.sources.size(); ++i) {
+      const std::string& given = in_.given_target_revisions[i];
+      if (given.empty() || app_.sources[i].target_revision == given) continue;
+      const std::string owner =
+          app_.owner.empty() ? "its owner (nothing on it tells who that is)" : app_.owner;
+      return Failed(app_.operation_state->phase == "Succeeded" ? Kind::kRevisionNotReached
+                                                               : Kind::kOperationFailed,
+                    base::StrCat("; source ", app_.sources[i].repo_url,
+                                 " was given targetRevision ", Quote(given), " but has ",
+                                 Quote(app_.sources[i].target_revision), " again: ", owner,
+                                 " puts it back; change it there, or let that ignore "
+                                 "targetRevision"));
+    }
+    return Write();
+  }
+
+  Verdict Write() const {
+    const int last = std::max(std::max(in_.record.last, state_attempt_), in_.record.earlier_steps);
+    const int made = last - in_.record.earlier_steps;
+    if (made >= in_.max_attempts) {
+      const bool failed = state_attempt_ > 0 && IsCompleted(app_.operation_state->phase) &&
+                          app_.operation_state->phase != "Succeeded";
+      return Failed(failed ? Kind::kOperationFailed : Kind::kRevisionNotReached,
+                    base::StrCat(" (", made, " attempts were made)"));
+    }
+    const auto skip = app_.annotations.find(std::string(kSkipReconcileAnnotation));
+    if (skip != app_.annotations.end() && skip->second == "true") {
+      return {.kind = Kind::kReconcileDisabled,
+              .message = base::StrCat("Application ", name_, " has the annotation ",
+                                      kSkipReconcileAnnotation,
+                                      ": \"true\", so Argo CD would never work on an operation; "
+                                      "remove it first")};
+    }
+    if (made > 0 && app_.operation_state && app_.operation_state->finished_at) {
+      const absl::Time due = *app_.operation_state->finished_at + AttemptDelay(made);
+      if (in_.now < due) {
+        return {.kind = Kind::kAwaitingRetry,
+                .attempt = last + 1,
+                .retry_after = due - in_.now,
+                .message = base::StrCat(
+                    "Application ", name_, ": attempt ", made + 1, " starts no earlier than ",
+                    absl::FormatTime("%Y-%m-%dT%H:%M:%SZ", due, absl::UTCTimeZone()))};
+      }
+    }
+    return {.kind = Kind::kWrite,
+            .attempt = last + 1,
+            .message = base::StrCat("Application ", name_, ": attempt ", made + 1)};
+  }
+
+  Verdict Failed(Kind kind, std::string_view addition = "") const {
+    std::string message;
+    if (kind == Kind::kOperationFailed) {
+      message =
+          base::StrCat("the operation on Application ", name_, " ended as ",
+                       app_.operation_state->phase, ": ", app_.operation_state->message, addition);
+    } else {
+      const bool observed = app_.operation_state && app_.operation_state->sync_result;
+      message = base::StrCat(
+          "Application ", name_, " did not reach what is desired: desired ",
+          QuoteAll(in_.desired_revisions), ", observed ",
+          observed ? QuoteAll(app_.operation_state->sync_result->revisions) : "none", addition);
+    }
+    return {.kind = kind, .message = std::move(message)};
+  }
+
+  const DecideInput& in_;
+  const Application& app_;
+  const std::string name_;
+  // The attempt whose operation `operationState` is about; 0 when it is not this step's.
+  int state_attempt_ = 0;
+};
+
+}  // namespace
+
+bool IsCompleted(std::string_view phase) {
+  return phase == "Succeeded" || phase == "Failed" || phase == "Error";
+}
+
+absl::Duration AttemptDelay(int attempts_made) {
+  // 2^20 times ten seconds is four months; more would only overflow.
+  return absl::Seconds(10) * (1 << std::clamp(attempts_made - 1, 0, 20));
+}
+
+Verdict Decide(const DecideInput& input) { return Decision(input).Judge(); }
+
+}  // namespace gantry::argocd

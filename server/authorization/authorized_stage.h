@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef GANTRY_SERVER_AUTHORIZATION_AUTHORIZED_STAGE_H_
+#define GANTRY_SERVER_AUTHORIZATION_AUTHORIZED_STAGE_H_
+
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace gantry::authorization {
+
+// The annotation by which an Application's owner lets Stages change it. Kargo's name and syntax,
+// so that Applications prepared for Kargo need no change.
+inline constexpr std::string_view kAuthorizedStageAnnotation = "kargo.akuity.io/authorized-stage";
+
+struct StageAuthorization {
+  bool authorized = false;
+  std::string reason;  // why not, in words that complete "it is not authorized: "; else empty
+};
+
+// May `project`/`stage` change an Application whose annotation is `annotation` (nothing: it has
+// none)? The annotation holds `<project>:<stage>` entries separated by commas; blanks around
+// entries and halves are ignored, empty entries too. One malformed entry (a half missing, or a
+// `*` anywhere) makes the whole annotation invalid, and then nobody is authorized.
+StageAuthorization AuthorizeStage(const std::optional<std::string>& annotation,
+                                  std::string_view project, std::string_view stage);
+
+}  // namespace gantry::authorization
+
+#endif  // GANTRY_SERVER_AUTHORIZATION_AUTHORIZED_STAGE_H_
