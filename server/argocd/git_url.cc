@@ -7,26 +7,10 @@
 #include <optional>
 
 #include "absl/strings/ascii.h"
+#include "server/argocd/utf8.h"
 
 namespace gantry::argocd {
 namespace {
-
-struct Range {
-  uint32_t first;
-  uint32_t last;
-};
-
-// Unicode's separators, controls, format characters, surrogates and private use. Whoever copies a
-// URL from a web page or a chat gets some of these along with it, and can't see them.
-constexpr Range kUnprintable[] = {
-    {0x0000, 0x0020},   {0x007F, 0x00A0},   {0x00AD, 0x00AD},   {0x0600, 0x0605},
-    {0x061C, 0x061C},   {0x06DD, 0x06DD},   {0x070F, 0x070F},   {0x0890, 0x0891},
-    {0x08E2, 0x08E2},   {0x1680, 0x1680},   {0x180E, 0x180E},   {0x2000, 0x200F},
-    {0x2028, 0x202F},   {0x205F, 0x2064},   {0x2066, 0x206F},   {0x3000, 0x3000},
-    {0xE000, 0xF8FF},   {0xFEFF, 0xFEFF},   {0xFFF9, 0xFFFB},   {0xFFFE, 0xFFFF},
-    {0x110BD, 0x110BD}, {0x110CD, 0x110CD}, {0x13430, 0x1343F}, {0x1BCA0, 0x1BCA3},
-    {0x1D173, 0x1D17A}, {0xE0001, 0xE0001}, {0xE0020, 0xE007F}, {0xF0000, 0x10FFFF},
-};
 
 bool ConsumePrefix(std::string_view& text, std::string_view prefix) {
   if (!text.starts_with(prefix)) return false;
@@ -40,47 +24,9 @@ bool ConsumeSuffix(std::string_view& text, std::string_view suffix) {
   return true;
 }
 
-bool IsUnprintable(uint32_t code_point) {
-  return std::any_of(std::begin(kUnprintable), std::end(kUnprintable), [&](const Range& range) {
-    return range.first <= code_point && code_point <= range.last;
-  });
-}
-
-// Takes the first character off `text`: its code point, or nothing when it is not UTF-8.
-std::optional<uint32_t> TakeCodePoint(std::string_view& text) {
-  const auto lead = static_cast<unsigned char>(text[0]);
-  size_t length = 1;
-  uint32_t code_point = lead;
-  if (lead >= 0x80) {
-    if (lead >= 0xC2 && lead <= 0xDF) {
-      length = 2;
-      code_point = lead & 0x1Fu;
-    } else if (lead >= 0xE0 && lead <= 0xEF) {
-      length = 3;
-      code_point = lead & 0x0Fu;
-    } else if (lead >= 0xF0 && lead <= 0xF4) {
-      length = 4;
-      code_point = lead & 0x07u;
-    } else {
-      return std::nullopt;
-    }
-    if (text.size() < length) return std::nullopt;
-    for (size_t i = 1; i < length; ++i) {
-      const auto byte = static_cast<unsigned char>(text[i]);
-      if ((byte & 0xC0u) != 0x80u) return std::nullopt;
-      code_point = code_point << 6 | (byte & 0x3Fu);
-    }
-    const bool overlong =
-        (length == 3 && code_point < 0x800) || (length == 4 && code_point < 0x10000);
-    const bool surrogate = code_point >= 0xD800 && code_point <= 0xDFFF;
-    if (overlong || surrogate || code_point > 0x10FFFF) return std::nullopt;
-  }
-  text.remove_prefix(length);
-  return code_point;
-}
-
 // What is left without blanks and unprintable characters, in lower case; nothing when the bytes
-// are not UTF-8.
+// are not UTF-8. Whoever copies a URL from a web page or a chat gets some of these along with it,
+// and can't see them.
 std::optional<std::string> Clean(std::string_view url) {
   std::string cleaned;
   cleaned.reserve(url.size());
