@@ -3,6 +3,7 @@
 
 #include <gmock/gmock.h>
 #include <google/protobuf/stubs/logging.h>
+#include <grpc/grpc.h>
 #include <grpc/support/log.h>
 #include <gtest/gtest.h>
 
@@ -178,6 +179,8 @@ TEST(Logger, LinesOfManyThreadsAreNotMixed) {
 TEST(LibraryLogs, OfGrpcErrorsAlone) {
   std::ostringstream out;
   RedirectLibraryLogs(MakeLogger(LogFormat::kText, LogLevel::kDebug, out));
+  grpc_init();
+  grpc_shutdown();
   gpr_log(GPR_ERROR, "broken %d", 7);
   gpr_log(GPR_INFO, "chatter");
   gpr_log(GPR_DEBUG, "chatter");
