@@ -1,0 +1,351 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "server/stages/stage_record.h"
+
+#include <openssl/evp.h>
+
+#include <algorithm>
+#include <array>
+
+#include "absl/status/status.h"
+#include "absl/strings/escaping.h"
+#include "server/base/strings.h"
+#include "server/stages/enum_names.h"
+
+namespace gantry::stages {
+namespace {
+
+using nlohmann::json;
+
+std::string FormatTime(absl::Time time) {
+  return absl::FormatTime("%Y-%m-%dT%H:%M:%SZ", time, absl::UTCTimeZone());
+}
+
+// Thrown and caught in this file: the JSON library reports wrong types by exceptions anyway.
+struct Malformed {
+  std::string message;
+};
+
+absl::Time TimeAt(const json& object, const char* key) {
+  const std::string text = object.value(key, "");
+  absl::Time time = absl::UnixEpoch();
+  std::string error;
+  if (!text.empty() && !absl::ParseTime(absl::RFC3339_full, text, &time, &error)) {
+    throw Malformed{
+        base::StrCat("its field ", key, " is \"", text, "\", expected an RFC 3339 time")};
+  }
+  return time;
+}
+
+template <typename Enum>
+Enum EnumAt(const json& object, const char* key,
+            std::optional<Enum> (*from_word)(std::string_view)) {
+  const std::string word = object.value(key, "");
+  if (word.empty()) return static_cast<Enum>(0);
+  const std::optional<Enum> value = from_word(word);
+  if (!value)
+    throw Malformed{base::StrCat("its field ", key, " is \"", word, "\", not a known value")};
+  return *value;
+}
+
+json ArrayAt(const json& object, const char* key) {
+  const auto found = object.find(key);
+  if (found == object.end() || found->is_null()) return json::array();
+  if (!found->is_array()) throw Malformed{base::StrCat("its field ", key, " is not an array")};
+  return *found;
+}
+
+argocd::ApplicationName NameAt(const json& object) {
+  return {object.at("namespace").get<std::string>(), object.at("name").get<std::string>()};
+}
+
+StepRecord StepFromJson(const json& object) {
+  StepRecord step;
+  step.step = object.at("name").get<std::string>();
+  step.uses = object.value("uses", "");
+  step.config_hash = object.value("configHash", "");
+  step.status = EnumAt(object, "status", StepStatusFromWord);
+  // A newer version may know more reasons; they decide nothing.
+  step.reason =
+      StepReasonFromWord(object.value("reason", "")).value_or(v1::STEP_REASON_UNSPECIFIED);
+  step.message = object.value("message", "");
+  for (const json& application : ArrayAt(object, "applications")) {
+    step.applications.push_back(
+        {.name = NameAt(application),
+         .attempts = {.earlier_steps = application.value("earlierAttempts", 0),
+                      .last = application.value("attempt", 0),
+                      .done = application.value("done", false)},
+         .desired_revisions =
+             ArrayAt(application, "desiredRevisions").get<std::vector<std::string>>()});
+  }
+  return step;
+}
+
+json ToJson(const StepRecord& step) {
+  json applications = json::array();
+  for (const ApplicationRecord& application : step.applications) {
+    applications.push_back({{"namespace", application.name.ns},
+                            {"name", application.name.name},
+                            {"earlierAttempts", application.attempts.earlier_steps},
+                            {"attempt", application.attempts.last},
+                            {"done", application.attempts.done},
+                            {"desiredRevisions", application.desired_revisions}});
+  }
+  return {{"name", step.step},
+          {"uses", step.uses},
+          {"configHash", step.config_hash},
+          {"status", ToWord(step.status)},
+          {"reason", ToWord(step.reason)},
+          {"message", step.message},
+          {"applications", std::move(applications)}};
+}
+
+StageRecord Read(const json& spec) {
+  StageRecord record;
+  record.project = spec.value("project", "");
+  record.stage = spec.value("stage", "");
+  if (const auto promotion = spec.find("promotion"); promotion != spec.end()) {
+    record.promotion = {.name = promotion->at("name").get<std::string>(),
+                        .phase = EnumAt(*promotion, "phase", PromotionPhaseFromWord),
+                        .message = promotion->value("message", ""),
+                        .update_time = TimeAt(*promotion, "updateTime"),
+                        .reported = promotion->value("reported", false)};
+  }
+  for (const json& step : ArrayAt(spec, "steps")) record.steps.push_back(StepFromJson(step));
+  for (const json& check : ArrayAt(spec, "healthChecks")) {
+    record.health_checks.push_back(
+        {.application = NameAt(check),
+         .promotion = check.value("promotion", ""),
+         .desired_revisions = ArrayAt(check, "desiredRevisions").get<std::vector<std::string>>()});
+  }
+  record.superseded_promotions =
+      ArrayAt(spec, "supersededPromotions").get<std::vector<std::string>>();
+  for (const json& indicator : ArrayAt(spec, "indicators")) {
+    IndicatorRecord read{.name = indicator.at("name").get<std::string>(),
+                         .state = EnumAt(indicator, "state", HealthStateFromWord),
+                         .message = indicator.value("message", ""),
+                         .expire_time = std::nullopt};
+    if (indicator.contains("expireTime")) read.expire_time = TimeAt(indicator, "expireTime");
+    record.indicators.push_back(std::move(read));
+  }
+  return record;
+}
+
+// RUNNING before FAILED before SUCCEEDED.
+v1::PromotionPhase PhaseOf(const std::vector<StepRecord>& steps) {
+  v1::PromotionPhase phase = v1::PROMOTION_PHASE_SUCCEEDED;
+  for (const StepRecord& step : steps) {
+    if (step.status == v1::STEP_STATUS_RUNNING) return v1::PROMOTION_PHASE_RUNNING;
+    if (step.status == v1::STEP_STATUS_FAILED) phase = v1::PROMOTION_PHASE_FAILED;
+  }
+  return phase;
+}
+
+void DropChecksOfOlderPromotions(StageRecord& record) {
+  const auto is_current = [&](const HealthCheckRecord& check) {
+    return check.promotion == record.promotion.name;
+  };
+  if (std::any_of(record.health_checks.begin(), record.health_checks.end(), is_current)) {
+    std::erase_if(record.health_checks, std::not_fn(is_current));
+  }
+}
+
+}  // namespace
+
+bool ApplicationRecord::operator==(const ApplicationRecord& other) const {
+  return name == other.name && attempts.earlier_steps == other.attempts.earlier_steps &&
+         attempts.last == other.attempts.last && attempts.done == other.attempts.done &&
+         desired_revisions == other.desired_revisions;
+}
+
+absl::StatusOr<StageRecord> RecordFromSpec(const json& spec) {
+  if (!spec.is_object()) return absl::InvalidArgumentError("its spec is not an object");
+  try {
+    return Read(spec);
+  } catch (const Malformed& malformed) {
+    return absl::InvalidArgumentError(malformed.message);
+  } catch (const json::exception& exception) {
+    return absl::InvalidArgumentError(exception.what());
+  }
+}
+
+void WriteRecordToSpec(const StageRecord& record, json& spec) {
+  if (!spec.is_object()) spec = json::object();
+  spec["project"] = record.project;
+  spec["stage"] = record.stage;
+  if (record.promotion.name.empty()) {
+    spec.erase("promotion");
+  } else {
+    spec["promotion"] = {{"name", record.promotion.name},
+                         {"phase", ToWord(record.promotion.phase)},
+                         {"message", record.promotion.message},
+                         {"updateTime", FormatTime(record.promotion.update_time)},
+                         {"reported", record.promotion.reported}};
+  }
+  json& steps = spec["steps"] = json::array();
+  for (const StepRecord& step : record.steps) steps.push_back(ToJson(step));
+  json& checks = spec["healthChecks"] = json::array();
+  for (const HealthCheckRecord& check : record.health_checks) {
+    checks.push_back({{"namespace", check.application.ns},
+                      {"name", check.application.name},
+                      {"promotion", check.promotion},
+                      {"desiredRevisions", check.desired_revisions}});
+  }
+  spec["supersededPromotions"] = record.superseded_promotions;
+  json& indicators = spec["indicators"] = json::array();
+  for (const IndicatorRecord& indicator : record.indicators) {
+    json written = {{"name", indicator.name},
+                    {"state", ToWord(indicator.state)},
+                    {"message", indicator.message}};
+    if (indicator.expire_time) written["expireTime"] = FormatTime(*indicator.expire_time);
+    indicators.push_back(std::move(written));
+  }
+}
+
+std::string HashOf(std::string_view text) {
+  std::array<unsigned char, EVP_MAX_MD_SIZE> digest{};
+  unsigned int size = 0;
+  // Cannot fail: SHA-256 is built in and the output fits.
+  EVP_Digest(text.data(), text.size(), digest.data(), &size, EVP_sha256(), nullptr);
+  // 128 bits are enough that two names never meet.
+  return absl::BytesToHexString(
+      absl::string_view(reinterpret_cast<const char*>(digest.data()), 16));
+}
+
+bool IsSuperseded(const StageRecord& record, std::string_view promotion) {
+  if (record.promotion.name == promotion) return false;
+  const std::string hash = HashOf(promotion);
+  return std::find(record.superseded_promotions.begin(), record.superseded_promotions.end(),
+                   hash) != record.superseded_promotions.end();
+}
+
+void MakeCurrent(StageRecord& record, std::string_view promotion) {
+  if (record.promotion.name == promotion) return;
+  if (!record.promotion.name.empty()) {
+    auto& superseded = record.superseded_promotions;
+    superseded.push_back(HashOf(record.promotion.name));
+    if (superseded.size() > kMaxSupersededPromotions) superseded.erase(superseded.begin());
+  }
+  record.promotion = {.name = std::string(promotion),
+                      .phase = v1::PROMOTION_PHASE_RUNNING,
+                      .message = "",
+                      .update_time = absl::UnixEpoch(),
+                      .reported = false};
+  record.steps.clear();
+}
+
+const StepRecord* FindStep(const StageRecord& record, std::string_view promotion,
+                           std::string_view step) {
+  if (record.promotion.name != promotion) return nullptr;
+  for (const StepRecord& candidate : record.steps) {
+    if (candidate.step == step) return &candidate;
+  }
+  return nullptr;
+}
+
+StepRecord& EnsureStep(StageRecord& record, std::string_view step, std::string_view uses,
+                       std::string_view config_hash) {
+  for (StepRecord& found : record.steps) {
+    if (found.step != step) continue;
+    if (found.config_hash != config_hash) {
+      found.config_hash = config_hash;
+      found.uses = uses;
+      found.status = v1::STEP_STATUS_UNSPECIFIED;
+      found.reason = v1::STEP_REASON_UNSPECIFIED;
+      found.message.clear();
+      for (ApplicationRecord& application : found.applications) {
+        application.attempts.done = false;
+        application.desired_revisions.clear();
+      }
+    }
+    return found;
+  }
+  StepRecord made;
+  made.step = step;
+  made.uses = uses;
+  made.config_hash = config_hash;
+  return record.steps.emplace_back(std::move(made));
+}
+
+const ApplicationRecord* FindApplication(const StepRecord& step,
+                                         const argocd::ApplicationName& name) {
+  for (const ApplicationRecord& application : step.applications) {
+    if (application.name == name) return &application;
+  }
+  return nullptr;
+}
+
+ApplicationRecord& EnsureApplication(StepRecord& step, const argocd::ApplicationName& name) {
+  const auto place =
+      std::lower_bound(step.applications.begin(), step.applications.end(), name,
+                       [](const ApplicationRecord& record, const argocd::ApplicationName& wanted) {
+                         return record.name < wanted;
+                       });
+  if (place != step.applications.end() && place->name == name) return *place;
+  ApplicationRecord made;
+  made.name = name;
+  return *step.applications.insert(place, std::move(made));
+}
+
+argocd::AttemptRecord AttemptsOf(const StageRecord& record, std::string_view promotion,
+                                 std::string_view step, const argocd::ApplicationName& name) {
+  argocd::AttemptRecord attempts;
+  if (record.promotion.name != promotion) return attempts;
+  for (const StepRecord& other : record.steps) {
+    const ApplicationRecord* application = FindApplication(other, name);
+    if (application == nullptr) continue;
+    if (other.step == step) return application->attempts;
+    attempts.earlier_steps = std::max(attempts.earlier_steps, application->attempts.last);
+  }
+  return attempts;
+}
+
+void RecordAnswer(StageRecord& record, StepRecord& step, v1::StepStatus status,
+                  v1::StepReason reason, std::string_view message, absl::Time now) {
+  step.status = status;
+  step.reason = reason;
+  step.message = CutMessage(message);
+  record.promotion.update_time = now;
+  const v1::PromotionPhase phase = PhaseOf(record.steps);
+  if (phase == v1::PROMOTION_PHASE_SUCCEEDED && record.promotion.reported) return;
+  record.promotion.phase = phase;
+  record.promotion.message.clear();
+  if (phase == v1::PROMOTION_PHASE_FAILED) {
+    for (const StepRecord& other : record.steps) {
+      if (other.status == v1::STEP_STATUS_FAILED) record.promotion.message = other.message;
+    }
+  }
+  if (phase == v1::PROMOTION_PHASE_SUCCEEDED) DropChecksOfOlderPromotions(record);
+}
+
+void RegisterHealthCheck(StageRecord& record, const argocd::ApplicationName& application,
+                         const std::vector<std::string>& desired_revisions) {
+  const auto place =
+      std::lower_bound(record.health_checks.begin(), record.health_checks.end(), application,
+                       [](const HealthCheckRecord& check, const argocd::ApplicationName& wanted) {
+                         return check.application < wanted;
+                       });
+  const bool found = place != record.health_checks.end() && place->application == application;
+  if (!found) {
+    record.health_checks.insert(place, {application, record.promotion.name, desired_revisions});
+    return;
+  }
+  std::vector<std::string> merged = desired_revisions;
+  if (place->promotion == record.promotion.name &&
+      place->desired_revisions.size() == merged.size()) {
+    for (std::size_t i = 0; i < merged.size(); ++i) {
+      if (merged[i].empty()) merged[i] = place->desired_revisions[i];
+    }
+  }
+  place->promotion = record.promotion.name;
+  place->desired_revisions = std::move(merged);
+}
+
+std::string CutMessage(std::string_view text) {
+  if (text.size() <= kMaxMessageBytes) return std::string(text);
+  std::size_t end = kMaxMessageBytes;
+  // A byte of the form 10xxxxxx continues a character.
+  while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xC0) == 0x80) --end;
+  return std::string(text.substr(0, end));
+}
+
+}  // namespace gantry::stages

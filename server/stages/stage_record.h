@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef GANTRY_SERVER_STAGES_STAGE_RECORD_H_
+#define GANTRY_SERVER_STAGES_STAGE_RECORD_H_
+
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "gantry/v1/health.pb.h"
+#include "gantry/v1/step.pb.h"
+#include "server/argocd/application.h"
+#include "server/argocd/decide.h"
+
+namespace gantry::stages {
+
+// What Gantry remembers of a Stage: the `spec` of its StageHealth resource. A plain value; the
+// functions below are the only rules by which it changes, and StageStore reads and writes it.
+
+inline constexpr std::size_t kMaxSupersededPromotions = 64;
+inline constexpr std::size_t kMaxMessageBytes = 1024;
+
+// One Application in one step of the current promotion.
+struct ApplicationRecord {
+  argocd::ApplicationName name;
+  argocd::AttemptRecord attempts;
+  std::vector<std::string> desired_revisions;  // one per source
+  bool operator==(const ApplicationRecord& other) const;
+};
+
+// One step of the current promotion.
+struct StepRecord {
+  std::string step;  // its alias
+  std::string uses;
+  std::string config_hash;
+  v1::StepStatus status = v1::STEP_STATUS_UNSPECIFIED;  // of its latest recorded answer
+  v1::StepReason reason = v1::STEP_REASON_UNSPECIFIED;
+  std::string message;
+  std::vector<ApplicationRecord> applications;  // ordered by name
+  bool operator==(const StepRecord&) const = default;
+};
+
+struct PromotionRecord {
+  std::string name;  // empty: none ever ran
+  v1::PromotionPhase phase = v1::PROMOTION_PHASE_UNSPECIFIED;
+  std::string message;
+  absl::Time update_time = absl::UnixEpoch();
+  // ReportPromotion was used for it, so only that can say SUCCEEDED.
+  bool reported = false;
+  bool operator==(const PromotionRecord&) const = default;
+};
+
+// A registered check: what an Application has to look like for the Stage to be healthy.
+struct HealthCheckRecord {
+  argocd::ApplicationName application;
+  std::string promotion;                       // that registered it last
+  std::vector<std::string> desired_revisions;  // one per source
+  bool operator==(const HealthCheckRecord&) const = default;
+};
+
+struct IndicatorRecord {
+  std::string name;
+  v1::HealthState state = v1::HEALTH_STATE_UNSPECIFIED;
+  std::string message;
+  std::optional<absl::Time> expire_time;  // nothing: never
+  bool operator==(const IndicatorRecord&) const = default;
+};
+
+struct StageRecord {
+  std::string project;
+  std::string stage;
+  PromotionRecord promotion;
+  std::vector<StepRecord> steps;                   // in the order they were first recorded
+  std::vector<HealthCheckRecord> health_checks;    // ordered by Application
+  std::vector<std::string> superseded_promotions;  // hashes, the latest last
+  std::vector<IndicatorRecord> indicators;         // ordered by name
+  bool operator==(const StageRecord&) const = default;
+};
+
+// `spec` is a StageHealth's; INVALID_ARGUMENT when it is not one that this program or its CRD
+// would have let be written.
+absl::StatusOr<StageRecord> RecordFromSpec(const nlohmann::json& spec);
+// Puts the record into `spec`. Fields that this version does not know stay.
+void WriteRecordToSpec(const StageRecord& record, nlohmann::json& spec);
+
+// A short name for something long, equal for equal input on every machine and version.
+std::string HashOf(std::string_view text);
+
+// True when `promotion` was current once and is not any more: it must not write any longer.
+bool IsSuperseded(const StageRecord& record, std::string_view promotion);
+
+// Makes `promotion` the current one; the one before it is superseded and its steps are forgotten.
+// Nothing changes when it is current already. It must not be superseded.
+void MakeCurrent(StageRecord& record, std::string_view promotion);
+
+// The record of a step of `promotion`, or null: it is not the current one, or the step was never
+// recorded.
+const StepRecord* FindStep(const StageRecord& record, std::string_view promotion,
+                           std::string_view step);
+// The record of a step of the current promotion, made when there is none. A different
+// configuration under the same name starts anew, but its attempts go on counting.
+StepRecord& EnsureStep(StageRecord& record, std::string_view step, std::string_view uses,
+                       std::string_view config_hash);
+
+const ApplicationRecord* FindApplication(const StepRecord& step,
+                                         const argocd::ApplicationName& name);
+ApplicationRecord& EnsureApplication(StepRecord& step, const argocd::ApplicationName& name);
+
+// What `step` of `promotion` has on record for `name`; for a step that has nothing, the attempts
+// that other steps of the promotion made on that Application.
+argocd::AttemptRecord AttemptsOf(const StageRecord& record, std::string_view promotion,
+                                 std::string_view step, const argocd::ApplicationName& name);
+
+// Stores a step's answer (RUNNING, FAILED or SUCCEEDED) and lets the promotion's phase follow from
+// the latest answers of its steps: RUNNING before FAILED before SUCCEEDED. When the promotion
+// SUCCEEDED as a whole and registered checks, those of older promotions go.
+void RecordAnswer(StageRecord& record, StepRecord& step, v1::StepStatus status,
+                  v1::StepReason reason, std::string_view message, absl::Time now);
+
+// Replaces the check of one Application. Within one promotion, per source, the later non-empty
+// revision wins.
+void RegisterHealthCheck(StageRecord& record, const argocd::ApplicationName& application,
+                         const std::vector<std::string>& desired_revisions);
+
+// At most kMaxMessageBytes of `text`, cut between two characters.
+std::string CutMessage(std::string_view text);
+
+}  // namespace gantry::stages
+
+#endif  // GANTRY_SERVER_STAGES_STAGE_RECORD_H_

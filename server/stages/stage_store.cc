@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "server/stages/stage_store.h"
+
+#include <utility>
+
+#include "server/base/strings.h"
+#include "server/kubernetes/error.h"
+
+namespace gantry::stages {
+namespace {
+
+using kubernetes::ErrorKind;
+using nlohmann::json;
+
+constexpr std::size_t kMaxLabelBytes = 63;
+
+absl::Status NotUnderstood(std::string_view ns, std::string_view name, std::string_view why) {
+  return absl::InvalidArgumentError(base::StrCat("StageHealth ", ns, "/", name,
+                                                 " can't be understood: ", why,
+                                                 "; correct it, or delete it to forget the Stage"));
+}
+
+absl::StatusOr<StoredStage> Parse(const std::string& body, std::string_view ns,
+                                  std::string_view name) {
+  StoredStage stored;
+  stored.object = json::parse(body, nullptr, false);
+  if (!stored.object.is_object() || !stored.object.contains("metadata")) {
+    return NotUnderstood(ns, name, "it is not an object with metadata");
+  }
+  const auto spec = stored.object.find("spec");
+  absl::StatusOr<StageRecord> record =
+      RecordFromSpec(spec == stored.object.end() ? json::object() : *spec);
+  if (!record.ok()) return NotUnderstood(ns, name, base::ToStd(record.status().message()));
+  stored.record = *std::move(record);
+  return stored;
+}
+
+json NewObject(const std::string& ns, const std::string& name, const StageRecord& record) {
+  json labels = {{"gantry.dev/project", record.project}};
+  if (record.stage.size() <= kMaxLabelBytes) labels["gantry.dev/stage"] = record.stage;
+  return {{"apiVersion", "gantry.dev/v1alpha1"},
+          {"kind", "StageHealth"},
+          {"metadata", {{"name", name}, {"namespace", ns}, {"labels", std::move(labels)}}}};
+}
+
+}  // namespace
+
+std::string StageHealthName(std::string_view project, std::string_view stage) {
+  return base::StrCat(project, ".", stage);
+}
+
+absl::StatusOr<StoredStage> StageStore::Load(std::string_view project, std::string_view stage,
+                                             base::Context& context) {
+  const std::string name = StageHealthName(project, stage);
+  absl::StatusOr<std::string> body = client_.Get(kStageHealths, ns_, name, context);
+  StoredStage stored;
+  if (body.ok()) {
+    absl::StatusOr<StoredStage> parsed = Parse(*body, ns_, name);
+    if (!parsed.ok()) return parsed.status();
+    stored = *std::move(parsed);
+  } else if (kubernetes::KindOf(body.status()) != ErrorKind::kNotFound) {
+    return body.status();
+  }
+  stored.record.project = project;
+  stored.record.stage = stage;
+  return stored;
+}
+
+absl::Status StageStore::Save(StoredStage& stage, base::Context& context) {
+  const std::string name = StageHealthName(stage.record.project, stage.record.stage);
+  const bool exists = stage.object.is_object();
+  json object = exists ? stage.object : NewObject(ns_, name, stage.record);
+  WriteRecordToSpec(stage.record, object["spec"]);
+  // Messages quote what others wrote; whatever is not UTF-8 in them must not throw.
+  const std::string body = object.dump(-1, ' ', false, json::error_handler_t::replace);
+  absl::StatusOr<std::string> answer =
+      exists ? client_.Replace(kStageHealths, ns_, name, body, context)
+             : client_.Create(kStageHealths, ns_, body, context);
+  if (!answer.ok()) {
+    const ErrorKind kind = kubernetes::KindOf(answer.status());
+    const bool changed = kind == ErrorKind::kConflict || kind == ErrorKind::kAlreadyExists ||
+                         (exists && kind == ErrorKind::kNotFound);
+    return changed ? absl::AbortedError(base::StrCat("StageHealth ", ns_, "/", name,
+                                                     " was changed by somebody else meanwhile"))
+                   : answer.status();
+  }
+  absl::StatusOr<StoredStage> parsed = Parse(*answer, ns_, name);
+  if (!parsed.ok()) return parsed.status();
+  stage = *std::move(parsed);
+  return absl::OkStatus();
+}
+
+}  // namespace gantry::stages

@@ -1,0 +1,812 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "server/steps/argocd_update.h"
+
+#include <google/protobuf/util/time_util.h>
+
+#include <algorithm>
+#include <map>
+#include <memory>
+#include <optional>
+#include <utility>
+
+#include "absl/strings/str_join.h"
+#include "server/argocd/decide.h"
+#include "server/argocd/match.h"
+#include "server/argocd/patch.h"
+#include "server/authorization/authorized_stage.h"
+#include "server/base/error_info.h"
+#include "server/base/strings.h"
+#include "server/kubernetes/error.h"
+#include "server/steps/argocd_update_config.h"
+#include "server/steps/kubernetes_failure.h"
+#include "server/steps/resolve.h"
+#include "server/steps/struct_json.h"
+
+namespace gantry::steps {
+namespace {
+
+using argocd::ApplicationName;
+using argocd::Verdict;
+using nlohmann::json;
+using Kind = Verdict::Kind;
+
+// How often a pass is made again after a conflict before the caller is asked to come again.
+constexpr int kMaxConflicts = 5;
+constexpr absl::Duration kConflictBackoff = absl::Milliseconds(50);
+// When to call again: an operation takes seconds at least; what an ERRORED step waits for is
+// somebody else's to do.
+constexpr absl::Duration kRunningRetry = absl::Seconds(5);
+constexpr absl::Duration kPassingFailureRetry = absl::Seconds(2);
+constexpr absl::Duration kErroredRetry = absl::Seconds(30);
+// For giving back attempts that were recorded and not made, also when the caller has gone.
+constexpr absl::Duration kReleaseTimeout = absl::Seconds(2);
+
+// One Application in one pass.
+struct Target {
+  ApplicationPtr application;
+  std::vector<argocd::SourceUpdate> updates;  // of all its entries, in order
+  bool skipped = false;                       // matched by a selector, not authorized
+  std::string skip_reason;
+  argocd::SourceMatch match;
+  std::vector<std::string> given_target_revisions;
+  json spec_patch;
+  argocd::AttemptRecord attempts;
+  Verdict verdict;
+};
+
+// What became of one write.
+struct WriteResult {
+  enum class Kind { kNotBegun, kWritten, kConflict, kRefused, kSuperseded, kFailed };
+  Kind kind = Kind::kNotBegun;
+  absl::Status status;
+  std::string newer_promotion;  // with kSuperseded
+};
+
+// What this call has written, kept over passes.
+struct Written {
+  std::string patch;
+};
+
+// An attempt that this call recorded and whose operation was certainly not written. The next pass
+// makes it again under the same number; if there is none, it is given back.
+struct Unmade {
+  int attempt = 0;
+  int before = 0;  // what the record said of the last attempt before
+};
+
+google::protobuf::Duration ToProto(absl::Duration duration) {
+  return google::protobuf::util::TimeUtil::NanosecondsToDuration(
+      absl::ToInt64Nanoseconds(duration));
+}
+
+v1::StepReason ReasonOf(Kind kind) {
+  switch (kind) {
+    case Kind::kOperationRunning:
+    case Kind::kWrite:
+      return v1::STEP_REASON_OPERATION_RUNNING;
+    case Kind::kOtherOperationRunning:
+      return v1::STEP_REASON_OTHER_OPERATION_RUNNING;
+    case Kind::kAwaitingRetry:
+      return v1::STEP_REASON_AWAITING_RETRY;
+    case Kind::kDeleting:
+      return v1::STEP_REASON_APPLICATION_DELETING;
+    case Kind::kReconcileDisabled:
+      return v1::STEP_REASON_RECONCILE_DISABLED;
+    case Kind::kOperationFailed:
+      return v1::STEP_REASON_OPERATION_FAILED;
+    case Kind::kRevisionNotReached:
+      return v1::STEP_REASON_REVISION_NOT_REACHED;
+    case Kind::kDone:
+      break;
+  }
+  return v1::STEP_REASON_UNSPECIFIED;
+}
+
+bool IsFailure(Kind kind) {
+  return kind == Kind::kOperationFailed || kind == Kind::kRevisionNotReached;
+}
+bool IsError(Kind kind) { return kind == Kind::kDeleting || kind == Kind::kReconcileDisabled; }
+
+v1::RunStepResponse Answer(v1::StepStatus status, v1::StepReason reason, std::string message) {
+  v1::RunStepResponse response;
+  response.set_status(status);
+  response.set_reason(reason);
+  response.set_message(std::move(message));
+  if (status == v1::STEP_STATUS_RUNNING) *response.mutable_retry_after() = ToProto(kRunningRetry);
+  if (status == v1::STEP_STATUS_ERRORED) *response.mutable_retry_after() = ToProto(kErroredRetry);
+  return response;
+}
+
+v1::RunStepResponse Superseded(std::string_view promotion, std::string_view newer) {
+  return Answer(v1::STEP_STATUS_ABORTED, v1::STEP_REASON_PROMOTION_SUPERSEDED,
+                base::StrCat("promotion ", promotion, " was superseded by promotion ", newer,
+                             "; it writes nothing any more"));
+}
+
+void SetOutput(const std::vector<ApplicationName>& names, v1::RunStepResponse& response) {
+  json apps = json::array();
+  for (const ApplicationName& name : names) {
+    apps.push_back({{"name", name.name}, {"namespace", name.ns}});
+  }
+  *response.mutable_output() = ToStruct({{"apps", std::move(apps)}});
+}
+
+v1::HealthCheck HealthCheckOf(std::string_view uses,
+                              const std::vector<stages::ApplicationRecord>& applications) {
+  json apps = json::array();
+  for (const stages::ApplicationRecord& application : applications) {
+    apps.push_back({{"name", application.name.name},
+                    {"namespace", application.name.ns},
+                    {"desiredRevisions", application.desired_revisions}});
+  }
+  v1::HealthCheck check;
+  check.set_uses(std::string(uses));
+  *check.mutable_input() = ToStruct({{"apps", std::move(apps)}});
+  return check;
+}
+
+// Runs one call of the step. Lives on the stack of the worker that makes the call.
+class Execution {
+ public:
+  Execution(const ArgocdUpdate::Options& options, const ArgocdUpdate::Dependencies& dependencies,
+            const StepCall& call, ArgocdUpdateConfig config, std::string config_hash,
+            base::Context& context)
+      : options_(options),
+        deps_(dependencies),
+        request_(call.request),
+        call_(call),
+        config_(std::move(config)),
+        config_hash_(std::move(config_hash)),
+        context_(context) {}
+
+  absl::StatusOr<v1::RunStepResponse> Execute() {
+    absl::StatusOr<v1::RunStepResponse> response = ExecutePasses();
+    ReleaseUnmadeAttempts();
+    return response;
+  }
+
+ private:
+  // Nothing: something changed under the pass's feet, and it is to be made again.
+  using PassResult = absl::StatusOr<std::optional<v1::RunStepResponse>>;
+
+  absl::StatusOr<v1::RunStepResponse> ExecutePasses() {
+    for (int conflicts = 0;; ++conflicts) {
+      PassResult result = Pass();
+      if (!result.ok()) return result.status();
+      if (*result) return *std::move(*result);
+      if (conflicts == kMaxConflicts) break;
+      const absl::Duration delay =
+          kConflictBackoff * (1 << conflicts) * (0.5 + deps_.random.Uniform());
+      if (absl::Status slept = deps_.sleeper.Sleep(delay, context_); !slept.ok()) {
+        return KubernetesFailure(slept, context_);
+      }
+    }
+    v1::RunStepResponse response = Running(
+        written_.empty() ? v1::STEP_REASON_AWAITING_RETRY : v1::STEP_REASON_OPERATION_RUNNING,
+        base::StrCat("the Application or the Stage's record was changed by others ",
+                     kMaxConflicts + 1, " times between reading and writing it (last: ",
+                     last_conflict_, "); call again"));
+    *response.mutable_retry_after() = ToProto(kPassingFailureRetry);
+    return response;
+  }
+
+  PassResult Pass() {
+    targets_.clear();
+    absl::StatusOr<stages::StoredStage> stage =
+        deps_.stages.Load(request_.project(), request_.stage(), context_);
+    if (!stage.ok()) return KubernetesFailure(stage.status(), context_);
+    if (stages::IsSuperseded(stage->record, request_.promotion())) {
+      return Superseded(request_.promotion(), stage->record.promotion.name);
+    }
+    if (auto recorded = AnswerFromRecord(stage->record)) return recorded;
+
+    absl::StatusOr<Refusal> refusal = ResolveAndAuthorize();
+    if (!refusal.ok()) return KubernetesFailure(refusal.status(), context_);
+    if (!*refusal) *refusal = Match();
+    if (*refusal) {
+      return WithOutcomes(
+          Answer(v1::STEP_STATUS_ERRORED, refusal->reason, std::move(refusal->message)));
+    }
+    DecideAll(stage->record);
+
+    if (const Target* failed = FirstWhere(IsFailure)) return Fail(*stage, *failed);
+    if (const Target* errored = FirstWhere(IsError)) {
+      return WithOutcomes(
+          Answer(v1::STEP_STATUS_ERRORED, ReasonOf(errored->verdict.kind), MessageOf(IsError)));
+    }
+    const auto is_done = [](Kind kind) { return kind == Kind::kDone; };
+    if (!FirstWhere(std::not_fn(is_done))) return Succeed(*stage);
+
+    const bool writes = FirstWhere([](Kind kind) { return kind == Kind::kWrite; }) != nullptr;
+    if (request_.dry_run()) return Waiting(writes ? "dry run, nothing was written: " : "dry run: ");
+    if (writes || AnyNewlyDone()) {
+      const absl::StatusOr<bool> recorded = RecordAttempts(*stage);
+      if (!recorded.ok()) return recorded.status();
+      if (!*recorded) return std::nullopt;
+    }
+    if (writes) return Write();
+    return Waiting("");
+  }
+
+  // What was once recorded as SUCCEEDED, or as failed for good, stays so.
+  std::optional<v1::RunStepResponse> AnswerFromRecord(const stages::StageRecord& record) const {
+    const stages::StepRecord* step =
+        stages::FindStep(record, request_.promotion(), request_.step());
+    if (step == nullptr || step->config_hash != config_hash_) return std::nullopt;
+    const bool succeeded = step->status == v1::STEP_STATUS_SUCCEEDED;
+    if (!succeeded && step->status != v1::STEP_STATUS_FAILED) return std::nullopt;
+    v1::RunStepResponse response = Answer(step->status, step->reason, step->message);
+    std::vector<ApplicationName> names;
+    for (const stages::ApplicationRecord& application : step->applications) {
+      v1::ApplicationOutcome& outcome = *response.add_applications();
+      outcome.set_namespace_(application.name.ns);
+      outcome.set_name(application.name.name);
+      if (application.attempts.done) {
+        outcome.set_action(v1::ApplicationOutcome::ACTION_NONE);
+        outcome.set_message("was done before, as recorded");
+      }
+      outcome.mutable_desired_revisions()->Add(application.desired_revisions.begin(),
+                                               application.desired_revisions.end());
+      names.push_back(application.name);
+    }
+    SetOutput(names, response);
+    if (succeeded) {
+      *response.mutable_health_check() = HealthCheckOf(request_.uses(), step->applications);
+    }
+    return response;
+  }
+
+  absl::StatusOr<Refusal> ResolveAndAuthorize() {
+    std::vector<ApplicationSelection> selections;
+    for (const auto& app : config_.apps) selections.push_back(app.selection);
+    absl::StatusOr<Resolution> resolution =
+        Resolve(deps_.argocd, deps_.helpers, {options_.argocd_namespace, options_.watch_namespaces},
+                selections, context_);
+    if (!resolution.ok()) return resolution.status();
+    if (resolution->refusal) return resolution->refusal;
+
+    std::map<ApplicationName, std::size_t> place;
+    Refusal refusal;
+    for (std::size_t i = 0; i < config_.apps.size(); ++i) {
+      const auto& entry = config_.apps[i];
+      const bool by_name = !entry.selection.name.empty();
+      std::size_t authorized = 0;
+      std::string reason;
+      for (const ApplicationPtr& application : resolution->applications[i]) {
+        const auto [known, added] = place.emplace(application->name, targets_.size());
+        if (added) {
+          Target& made = targets_.emplace_back();
+          made.application = application;
+          const authorization::StageAuthorization answer = Authorize(*application);
+          made.skipped = !answer.authorized;
+          made.skip_reason = answer.reason;
+        }
+        Target& target = targets_[known->second];
+        if (target.skipped) {
+          reason = base::StrCat("Application ", ToString(application->name),
+                                " does not authorize Stage ", request_.project(), ":",
+                                request_.stage(), ": ", target.skip_reason);
+          continue;
+        }
+        ++authorized;
+        target.updates.insert(target.updates.end(), entry.sources.begin(), entry.sources.end());
+      }
+      if (authorized > 0 || refusal) continue;
+      refusal.reason = v1::STEP_REASON_NOT_AUTHORIZED;
+      refusal.message =
+          by_name ? reason
+                  : base::StrCat("none of the ", resolution->applications[i].size(),
+                                 " Applications that match the selector ",
+                                 entry.selection.label_selector, " authorizes Stage ",
+                                 request_.project(), ":", request_.stage(), "; the last of them: ",
+                                 reason);
+    }
+    entries_ = std::move(resolution->applications);
+    return refusal;
+  }
+
+  authorization::StageAuthorization Authorize(const argocd::Application& application) const {
+    std::optional<std::string> annotation;
+    const auto found =
+        application.annotations.find(std::string(authorization::kAuthorizedStageAnnotation));
+    if (found != application.annotations.end()) annotation = found->second;
+    return authorization::AuthorizeStage(annotation, request_.project(), request_.stage());
+  }
+
+  Refusal Match() {
+    // Entry by entry first: with several Applications in one entry, an update that does not fit all
+    // of them is a question of the entry, not of one Application.
+    for (std::size_t i = 0; i < config_.apps.size(); ++i) {
+      std::vector<std::string> unmatched;
+      argocd::SourceMatch first;
+      std::size_t members = 0;
+      for (const ApplicationPtr& application : entries_[i]) {
+        if (IsSkipped(application->name)) continue;
+        ++members;
+        argocd::SourceMatch match = argocd::MatchSources(*application, config_.apps[i].sources);
+        if (match.problem == argocd::SourceMatch::Problem::kNone) continue;
+        if (unmatched.empty()) first = std::move(match);
+        unmatched.push_back(ToString(application->name));
+      }
+      if (unmatched.empty()) continue;
+      if (members > 1) {
+        return {v1::STEP_REASON_INCOMPATIBLE_SOURCES,
+                base::StrCat("the source updates of apps[", i, "] do not fit ", unmatched.size(),
+                             " of its ", members, " Applications: ", FirstThree(unmatched),
+                             "; ", first.message)};
+      }
+      return {first.problem == argocd::SourceMatch::Problem::kNotMatched
+                  ? v1::STEP_REASON_SOURCE_NOT_MATCHED
+                  : v1::STEP_REASON_INCOMPATIBLE_SOURCES,
+              std::move(first.message)};
+    }
+    for (Target& target : targets_) {
+      if (target.skipped) continue;
+      target.match = argocd::MatchSources(*target.application, target.updates);
+      // Each entry fits by itself; together they may contradict each other.
+      if (target.match.problem != argocd::SourceMatch::Problem::kNone) {
+        return {v1::STEP_REASON_INCOMPATIBLE_SOURCES, target.match.message};
+      }
+      target.given_target_revisions =
+          argocd::GivenTargetRevisions(*target.application, target.updates, target.match);
+      target.spec_patch = argocd::BuildSpecPatch(*target.application, target.updates, target.match);
+    }
+    return {};
+  }
+
+  bool IsSkipped(const ApplicationName& name) const {
+    return std::any_of(targets_.begin(), targets_.end(), [&](const Target& target) {
+      return target.skipped && target.application->name == name;
+    });
+  }
+
+  void DecideAll(const stages::StageRecord& record) {
+    const stages::StepRecord* step =
+        stages::FindStep(record, request_.promotion(), request_.step());
+    const bool same_configuration = step == nullptr || step->config_hash == config_hash_;
+    for (Target& target : targets_) {
+      if (target.skipped) continue;
+      const ApplicationName& name = target.application->name;
+      target.attempts =
+          stages::AttemptsOf(record, request_.promotion(), request_.step(), name);
+      if (!same_configuration) target.attempts.done = false;
+      const auto unmade = unmade_.find(name);
+      if (unmade != unmade_.end() && unmade->second.attempt == target.attempts.last) {
+        target.attempts.last = unmade->second.before;
+      }
+      target.verdict = argocd::Decide({.application = *target.application,
+                                       .promotion = request_.promotion(),
+                                       .record = target.attempts,
+                                       .desired_revisions = target.match.desired_revisions,
+                                       .given_target_revisions = target.given_target_revisions,
+                                       .spec_differs = !target.spec_patch.empty(),
+                                       .max_attempts = options_.max_sync_attempts,
+                                       .now = deps_.clock.Now()});
+    }
+  }
+
+  template <typename Predicate>
+  const Target* FirstWhere(Predicate predicate) const {
+    for (const Target& target : targets_) {
+      if (!target.skipped && predicate(target.verdict.kind)) return &target;
+    }
+    return nullptr;
+  }
+
+  bool AnyNewlyDone() const {
+    return std::any_of(targets_.begin(), targets_.end(), [](const Target& target) {
+      return !target.skipped && target.verdict.kind == Kind::kDone && !target.attempts.done;
+    });
+  }
+
+  template <typename Predicate>
+  std::string MessageOf(Predicate predicate) const {
+    std::vector<std::string> messages;
+    for (const Target& target : targets_) {
+      if (!target.skipped && predicate(target.verdict.kind)) {
+        messages.push_back(target.verdict.message);
+      }
+    }
+    const std::size_t total = messages.size();
+    if (total > 3) messages.resize(3);
+    return base::StrCat(absl::StrJoin(messages, "; "),
+                        total > 3 ? base::StrCat("; and ", total - 3, " more") : "");
+  }
+
+  // The step's record, with this call's promotion made the current one and all that was seen done.
+  stages::StepRecord& PrepareStep(stages::StageRecord& record) const {
+    stages::MakeCurrent(record, request_.promotion());
+    stages::StepRecord& step =
+        stages::EnsureStep(record, request_.step(), request_.uses(), config_hash_);
+    for (const Target& target : targets_) {
+      if (target.skipped) continue;
+      stages::ApplicationRecord& application =
+          stages::EnsureApplication(step, target.application->name);
+      application.attempts = target.attempts;
+      application.desired_revisions = target.match.desired_revisions;
+      if (target.verdict.kind == Kind::kDone) application.attempts.done = true;
+      if (target.verdict.kind == Kind::kWrite) application.attempts.last = target.verdict.attempt;
+    }
+    return step;
+  }
+
+  // False: the record was changed by somebody else meanwhile.
+  absl::StatusOr<bool> Save(stages::StoredStage& stage) {
+    const absl::Status saved = deps_.stages.Save(stage, context_);
+    if (saved.ok()) return true;
+    if (absl::IsAborted(saved)) {
+      last_conflict_ = std::string(saved.message());
+      return false;
+    }
+    return KubernetesFailure(saved, context_);
+  }
+
+  PassResult Fail(stages::StoredStage& stage, const Target& failed) {
+    v1::RunStepResponse response =
+        Answer(v1::STEP_STATUS_FAILED, ReasonOf(failed.verdict.kind), MessageOf(IsFailure));
+    if (!request_.dry_run()) {
+      stages::StepRecord& step = PrepareStep(stage.record);
+      // What this pass would have written is not being written.
+      for (const Target& target : targets_) {
+        if (!target.skipped && target.verdict.kind == Kind::kWrite) {
+          stages::EnsureApplication(step, target.application->name).attempts = target.attempts;
+        }
+      }
+      stages::RecordAnswer(stage.record, step, response.status(), response.reason(),
+                           response.message(), deps_.clock.Now());
+      const absl::StatusOr<bool> saved = Save(stage);
+      if (!saved.ok()) return saved.status();
+      if (!*saved) return std::nullopt;
+      unmade_.clear();
+    }
+    return WithOutcomes(std::move(response));
+  }
+
+  PassResult Succeed(stages::StoredStage& stage) {
+    const std::string message =
+        base::StrCat("all Applications are synced: ", FirstThree(Names()));
+    if (request_.dry_run()) {
+      return WithOutcomes(Running(v1::STEP_REASON_OPERATION_RUNNING,
+                                  base::StrCat("dry run: ", message,
+                                               "; a call that may record this will succeed")));
+    }
+    stages::StepRecord& step = PrepareStep(stage.record);
+    // An Application that the step matched in an earlier call and does not match any more is not
+    // part of its success.
+    std::erase_if(step.applications, [&](const stages::ApplicationRecord& application) {
+      return std::none_of(targets_.begin(), targets_.end(), [&](const Target& target) {
+        return !target.skipped && target.application->name == application.name;
+      });
+    });
+    for (const stages::ApplicationRecord& application : step.applications) {
+      stages::RegisterHealthCheck(stage.record, application.name, application.desired_revisions);
+    }
+    const std::vector<stages::ApplicationRecord> applications = step.applications;
+    stages::RecordAnswer(stage.record, step, v1::STEP_STATUS_SUCCEEDED,
+                         v1::STEP_REASON_UNSPECIFIED, message, deps_.clock.Now());
+    const absl::StatusOr<bool> saved = Save(stage);
+    if (!saved.ok()) return saved.status();
+    if (!*saved) return std::nullopt;
+    unmade_.clear();
+    v1::RunStepResponse response =
+        Answer(v1::STEP_STATUS_SUCCEEDED, v1::STEP_REASON_UNSPECIFIED, message);
+    *response.mutable_health_check() = HealthCheckOf(request_.uses(), applications);
+    return WithOutcomes(std::move(response));
+  }
+
+  absl::StatusOr<bool> RecordAttempts(stages::StoredStage& stage) {
+    std::map<ApplicationName, Unmade> recorded;
+    for (const Target& target : targets_) {
+      if (!target.skipped && target.verdict.kind == Kind::kWrite) {
+        recorded[target.application->name] = {target.verdict.attempt, target.attempts.last};
+      }
+    }
+    stages::StepRecord& step = PrepareStep(stage.record);
+    stages::RecordAnswer(stage.record, step, v1::STEP_STATUS_RUNNING,
+                         v1::STEP_REASON_OPERATION_RUNNING, "", deps_.clock.Now());
+    // Even if the answer is lost: what may be on record has certainly not been made yet.
+    for (const auto& [name, unmade] : recorded) unmade_[name] = unmade;
+    return Save(stage);
+  }
+
+  PassResult Write() {
+    std::vector<Target*> writes;
+    for (Target& target : targets_) {
+      if (!target.skipped && target.verdict.kind == Kind::kWrite) writes.push_back(&target);
+    }
+    std::vector<WriteResult> results(writes.size());
+    std::vector<json> patches(writes.size());
+    std::vector<argocd::OperationRequest> operations(writes.size());
+    for (std::size_t i = 0; i < writes.size(); ++i) {
+      operations[i] = {.promotion = request_.promotion(),
+                       .actor = request_.actor(),
+                       .default_initiator = options_.operation_initiator,
+                       .project = request_.project(),
+                       .stage = request_.stage(),
+                       .attempt = writes[i]->verdict.attempt};
+      patches[i] =
+          argocd::BuildPatch(*writes[i]->application, writes[i]->spec_patch, operations[i]);
+    }
+    base::ParallelFor(deps_.helpers, writes.size(), [&](std::size_t i) {
+      results[i] = WriteOne(*writes[i], patches[i]);
+      if (results[i].kind == WriteResult::Kind::kWritten) Tell(*writes[i], operations[i]);
+      return results[i].kind == WriteResult::Kind::kWritten;
+    });
+
+    const WriteResult* worst = nullptr;
+    for (std::size_t i = 0; i < writes.size(); ++i) {
+      const ApplicationName& name = writes[i]->application->name;
+      switch (results[i].kind) {
+        case WriteResult::Kind::kWritten:
+          written_[name] = {patches[i].dump()};
+          unmade_.erase(name);
+          continue;
+        case WriteResult::Kind::kFailed:
+          // The outcome is unknown, unless the API server never got to it.
+          if (!kubernetes::CertainlyNotWritten(results[i].status)) unmade_.erase(name);
+          break;
+        default:
+          break;
+      }
+      if (!results[i].status.ok()) writes[i]->verdict.message = std::string(results[i].status.message());
+      if (worst == nullptr || results[i].kind > worst->kind) worst = &results[i];
+    }
+    if (worst == nullptr) return Waiting("");
+    switch (worst->kind) {
+      case WriteResult::Kind::kSuperseded:
+        return WithOutcomes(Superseded(request_.promotion(), worst->newer_promotion));
+      case WriteResult::Kind::kRefused:
+        return WithOutcomes(Answer(
+            v1::STEP_STATUS_ERRORED, v1::STEP_REASON_WRITE_REFUSED,
+            base::StrCat("the API server refused a write: ", base::ToStd(worst->status.message()))));
+      case WriteResult::Kind::kFailed:
+        return AfterPassingFailure(worst->status);
+      default:
+        last_conflict_ = std::string(worst->status.message());
+        return std::nullopt;
+    }
+  }
+
+  WriteResult WriteOne(const Target& target, const json& patch) {
+    using Result = WriteResult::Kind;
+    const absl::StatusOr<stages::StoredStage> stage =
+        deps_.stages.Load(request_.project(), request_.stage(), context_);
+    // Nothing was sent to the Application: as if the write had not begun.
+    if (!stage.ok()) {
+      return {kubernetes::CertainlyNotWritten(stage.status()) ? Result::kFailed : Result::kFailed,
+              NotSent(stage.status()), ""};
+    }
+    const stages::StageRecord& record = stage->record;
+    if (record.promotion.name != request_.promotion()) {
+      if (stages::IsSuperseded(record, request_.promotion())) {
+        return {Result::kSuperseded, absl::OkStatus(), record.promotion.name};
+      }
+      return {Result::kConflict, absl::AbortedError("the Stage's record was deleted meanwhile"), ""};
+    }
+    const ApplicationName& name = target.application->name;
+    const absl::StatusOr<std::string> answer =
+        deps_.argocd.JsonPatch(kApplications, name.ns, name.name, patch.dump(), context_);
+    if (answer.ok()) return {Result::kWritten, absl::OkStatus(), ""};
+    switch (kubernetes::KindOf(answer.status())) {
+      case kubernetes::ErrorKind::kConflict:
+      case kubernetes::ErrorKind::kNotFound:
+        return {Result::kConflict, answer.status(), ""};
+      case kubernetes::ErrorKind::kForbidden:
+      case kubernetes::ErrorKind::kRefused:
+        return {Result::kRefused, answer.status(), ""};
+      default:
+        return {Result::kFailed, answer.status(), ""};
+    }
+  }
+
+  PassResult AfterPassingFailure(const absl::Status& failure) {
+    if (context_.Check().ok() && !kubernetes::CertainlyNotWritten(failure) &&
+        !written_once_unknown_) {
+      // The write may have happened: look before anything else is said.
+      written_once_unknown_ = true;
+      last_conflict_ = std::string(failure.message());
+      return std::nullopt;
+    }
+    if (written_.empty()) return KubernetesFailure(failure, context_);
+    v1::RunStepResponse response = WithOutcomes(
+        Running(v1::STEP_REASON_OPERATION_RUNNING,
+                base::StrCat("some Applications were written, another could not be: ",
+                             base::ToStd(failure.message()))));
+    const absl::Duration asked = kubernetes::DetailOf(failure).retry_after;
+    *response.mutable_retry_after() = ToProto(std::max(asked, kPassingFailureRetry));
+    return response;
+  }
+
+  // Tells the Application's owner by an Event, and the auditors by a line in the log.
+  void Tell(const Target& target, const argocd::OperationRequest& operation) {
+    const argocd::Application& application = *target.application;
+    deps_.events.Record({"argoproj.io/v1alpha1", "Application", application.name.ns,
+                         application.name.name, application.uid, application.resource_version},
+                        "OperationStarted",
+                        argocd::DescribeWrite(application, target.given_target_revisions, operation));
+    std::vector<std::string> changed;
+    for (const json& change : target.spec_patch) changed.push_back(change.at("path"));
+    call_.log.Info("audit: Application changed and sync started",
+                   {{"caller", call_.caller},
+                    {"actor", request_.actor()},
+                    {"application", ToString(application.name)},
+                    {"attempt", base::StrCat(operation.attempt)},
+                    {"changed", absl::StrJoin(changed, ",")},
+                    {"desired_revisions", absl::StrJoin(target.match.desired_revisions, ",")}});
+  }
+
+  v1::RunStepResponse Running(v1::StepReason reason, std::string message) const {
+    return Answer(v1::STEP_STATUS_RUNNING, reason, std::move(message));
+  }
+
+  // RUNNING, for whatever the Applications are waited for.
+  v1::RunStepResponse Waiting(std::string_view prefix) const {
+    const auto waits = [](Kind kind) { return kind != Kind::kDone; };
+    v1::StepReason reason = v1::STEP_REASON_AWAITING_RETRY;
+    absl::Duration retry = absl::InfiniteDuration();
+    for (const Target& target : targets_) {
+      if (target.skipped || !waits(target.verdict.kind)) continue;
+      const v1::StepReason own = ReasonOf(target.verdict.kind);
+      if (own == v1::STEP_REASON_OPERATION_RUNNING ||
+          (own == v1::STEP_REASON_OTHER_OPERATION_RUNNING &&
+           reason != v1::STEP_REASON_OPERATION_RUNNING)) {
+        reason = own;
+      }
+      retry = std::min(retry, target.verdict.kind == Kind::kAwaitingRetry
+                                  ? target.verdict.retry_after
+                                  : kRunningRetry);
+    }
+    v1::RunStepResponse response = Running(reason, base::StrCat(prefix, MessageOf(waits)));
+    *response.mutable_retry_after() = ToProto(retry);
+    return WithOutcomes(std::move(response));
+  }
+
+  std::vector<std::string> Names() const {
+    std::vector<std::string> names;
+    for (const Target& target : targets_) {
+      if (!target.skipped) names.push_back(ToString(target.application->name));
+    }
+    return names;
+  }
+
+  v1::RunStepResponse WithOutcomes(v1::RunStepResponse response) const {
+    std::vector<ApplicationName> names;
+    for (const Target& target : targets_) {
+      const ApplicationName& name = target.application->name;
+      v1::ApplicationOutcome& outcome = *response.add_applications();
+      outcome.set_namespace_(name.ns);
+      outcome.set_name(name.name);
+      if (target.skipped) {
+        outcome.set_action(v1::ApplicationOutcome::ACTION_SKIPPED);
+        outcome.set_message(target.skip_reason);
+        continue;
+      }
+      names.push_back(name);
+      SetOutcome(target, outcome);
+    }
+    SetOutput(names, response);
+    return response;
+  }
+
+  void SetOutcome(const Target& target, v1::ApplicationOutcome& outcome) const {
+    const argocd::Application& application = *target.application;
+    if (application.operation_state) outcome.set_operation_phase(application.operation_state->phase);
+    outcome.set_message(target.verdict.message);
+    outcome.mutable_desired_revisions()->Add(target.match.desired_revisions.begin(),
+                                             target.match.desired_revisions.end());
+    const auto written = written_.find(application.name);
+    if (written != written_.end()) {
+      outcome.set_action(v1::ApplicationOutcome::ACTION_SYNC_STARTED);
+      outcome.set_patch(written->second.patch);
+      // What was read is the state of an earlier operation, and the patch removed it.
+      if (target.verdict.kind == Kind::kWrite) outcome.clear_operation_phase();
+      return;
+    }
+    switch (target.verdict.kind) {
+      case Kind::kDone:
+        outcome.set_action(v1::ApplicationOutcome::ACTION_NONE);
+        break;
+      case Kind::kOperationRunning:
+      case Kind::kOtherOperationRunning:
+      case Kind::kAwaitingRetry:
+        outcome.set_action(v1::ApplicationOutcome::ACTION_WAITED);
+        break;
+      case Kind::kWrite:
+        if (request_.dry_run()) SetDryRunOutcome(target, outcome);
+        break;
+      default:
+        break;
+    }
+  }
+
+  void SetDryRunOutcome(const Target& target, v1::ApplicationOutcome& outcome) const {
+    outcome.set_action(v1::ApplicationOutcome::ACTION_SYNC_STARTED);
+    outcome.set_message(base::StrCat("dry run: ", target.verdict.message, " was not written"));
+    outcome.set_patch(argocd::BuildPatch(*target.application, target.spec_patch,
+                                         {.promotion = request_.promotion(),
+                                          .actor = request_.actor(),
+                                          .default_initiator = options_.operation_initiator,
+                                          .project = request_.project(),
+                                          .stage = request_.stage(),
+                                          .attempt = target.verdict.attempt})
+                          .dump());
+  }
+
+  // Attempts that were recorded and certainly not made would otherwise run out without a single
+  // operation: on a server that refuses, or with callers that give up early.
+  void ReleaseUnmadeAttempts() {
+    if (unmade_.empty()) return;
+    base::Context context(kReleaseTimeout);
+    absl::StatusOr<stages::StoredStage> stage =
+        deps_.stages.Load(request_.project(), request_.stage(), context);
+    if (!stage.ok() || stage->record.promotion.name != request_.promotion()) return;
+    bool changed = false;
+    for (stages::StepRecord& step : stage->record.steps) {
+      if (step.step != request_.step()) continue;
+      for (stages::ApplicationRecord& application : step.applications) {
+        const auto unmade = unmade_.find(application.name);
+        if (unmade == unmade_.end() || application.attempts.last != unmade->second.attempt) continue;
+        application.attempts.last = unmade->second.before;
+        changed = true;
+      }
+    }
+    if (!changed) return;
+    const absl::Status saved = deps_.stages.Save(*stage, context);
+    if (!saved.ok()) {
+      call_.log.Warning("an attempt that was not made stays on record",
+                        {{"error", base::ToStd(saved.message())}});
+    }
+  }
+
+  static absl::Status NotSent(const absl::Status& status) { return status; }
+
+  const ArgocdUpdate::Options& options_;
+  const ArgocdUpdate::Dependencies& deps_;
+  const v1::RunStepRequest& request_;
+  const StepCall& call_;
+  const ArgocdUpdateConfig config_;
+  const std::string config_hash_;
+  base::Context& context_;
+
+  // Of the current pass.
+  std::vector<Target> targets_;                        // in the order of the configuration
+  std::vector<std::vector<ApplicationPtr>> entries_;   // per entry of `apps`
+
+  // Over all passes.
+  std::map<ApplicationName, Written> written_;
+  std::map<ApplicationName, Unmade> unmade_;
+  bool written_once_unknown_ = false;
+  std::string last_conflict_;
+};
+
+}  // namespace
+
+absl::StatusOr<v1::RunStepResponse> ArgocdUpdate::Run(const StepCall& call,
+                                                      base::Context& context) {
+  const json config_json = ToJson(call.request.config());
+  ArgocdUpdateConfig config;
+  const std::vector<Violation> violations = ParseArgocdUpdateConfig(config_json, config);
+  if (!violations.empty()) {
+    v1::RunStepResponse response =
+        Answer(v1::STEP_STATUS_FAILED, v1::STEP_REASON_INVALID_CONFIG,
+               base::StrCat("the configuration is not valid: ", violations[0].field,
+                            violations[0].field.empty() ? "" : ": ", violations[0].description,
+                            violations.size() > 1
+                                ? base::StrCat(" (and ", violations.size() - 1, " more)")
+                                : ""));
+    for (const Violation& violation : violations) {
+      v1::ConfigViolation& added = *response.add_violations();
+      added.set_field(violation.field);
+      added.set_description(violation.description);
+    }
+    return response;
+  }
+  // Keys are sorted, so equal configurations have equal text.
+  std::string config_hash = stages::HashOf(
+      config_json.dump(-1, ' ', false, json::error_handler_t::replace));
+  return Execution(options_, dependencies_, call, std::move(config), std::move(config_hash),
+                   context)
+      .Execute();
+}
+
+}  // namespace gantry::steps

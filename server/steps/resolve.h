@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef GANTRY_SERVER_STEPS_RESOLVE_H_
+#define GANTRY_SERVER_STEPS_RESOLVE_H_
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "gantry/v1/step.pb.h"
+#include "server/argocd/application.h"
+#include "server/base/context.h"
+#include "server/base/worker_pool.h"
+#include "server/kubernetes/client.h"
+#include "server/steps/argocd_update_config.h"
+
+namespace gantry::steps {
+
+inline constexpr kubernetes::Resource kApplications = {"argoproj.io", "v1alpha1", "applications"};
+
+// Why a step can't go on, as a verdict. UNSPECIFIED: it can.
+struct Refusal {
+  v1::StepReason reason = v1::STEP_REASON_UNSPECIFIED;
+  std::string message;
+  explicit operator bool() const { return reason != v1::STEP_REASON_UNSPECIFIED; }
+};
+
+// Where Applications are looked for.
+struct Scope {
+  std::string default_namespace;
+  std::vector<std::string> served_namespaces;  // empty: all
+  bool Serves(const std::string& ns) const;
+};
+
+using ApplicationPtr = std::shared_ptr<const argocd::Application>;
+
+struct Resolution {
+  Refusal refusal;
+  // Per selection, in its order: the one named, or those that match, by name. The same Application
+  // is the same object wherever it appears.
+  std::vector<std::vector<ApplicationPtr>> applications;
+};
+
+// Reads the Applications that `selections` are about, several at a time, from the Kubernetes API
+// itself. An error is one of the API's (kubernetes/error.h), or INVALID_ARGUMENT for an
+// Application that can't be understood.
+absl::StatusOr<Resolution> Resolve(kubernetes::Client& client, base::WorkerPool& helpers,
+                                   const Scope& scope,
+                                   const std::vector<ApplicationSelection>& selections,
+                                   base::Context& context);
+
+// "a", "a and b", "a, b, c and 4 more": the first three of a list that may be long.
+std::string FirstThree(const std::vector<std::string>& items);
+
+}  // namespace gantry::steps
+
+#endif  // GANTRY_SERVER_STEPS_RESOLVE_H_
