@@ -83,6 +83,7 @@ class Reader {
     std::map<std::string, std::string> map;
     if (const auto object = Object(parent, key)) {
       for (const auto [name, value] : object->get_object().value_unsafe()) {
+        if (value.is_null()) continue;
         if (!value.is_string()) {
           Fail(base::StrCat(key, "[\"", name, "\"]"), "a string", value.type());
           return {};
@@ -98,7 +99,9 @@ class Reader {
     if (text.empty()) return std::nullopt;
     absl::Time time;
     std::string error;
-    if (!absl::ParseTime(absl::RFC3339_full, text, &time, &error)) {
+    // absl also reads "infinite-future" and "infinite-past", in which no delay would ever end.
+    if (!absl::ParseTime(absl::RFC3339_full, text, &time, &error) ||
+        time == absl::InfiniteFuture() || time == absl::InfinitePast()) {
       FailWith(base::StrCat("its field ", key, " is \"", text, "\", expected an RFC 3339 time"));
       return std::nullopt;
     }
@@ -217,11 +220,12 @@ std::string ReadOwner(Reader& read, element metadata, const Application& applica
   if (!owner.empty()) return owner;
   const auto tracking = application.annotations.find("argocd.argoproj.io/tracking-id");
   if (tracking != application.annotations.end()) {
-    return base::StrCat("Application ", tracking->second.substr(0, tracking->second.find(':')));
+    const std::string parent = tracking->second.substr(0, tracking->second.find(':'));
+    if (!parent.empty()) return base::StrCat("Application ", parent);
   }
   for (const char* label : {"argocd.argoproj.io/instance", "app.kubernetes.io/instance"}) {
     const auto instance = application.labels.find(label);
-    if (instance != application.labels.end()) {
+    if (instance != application.labels.end() && !instance->second.empty()) {
       return base::StrCat("Application ", instance->second);
     }
   }

@@ -167,7 +167,7 @@ class Decision {
     }
     return {.kind = Kind::kWrite,
             .attempt = last + 1,
-            .message = base::StrCat("Application ", name_, ": attempt ", made + 1)};
+            .message = base::StrCat("Application ", name_, " is to be synced, attempt ", made + 1)};
   }
 
   Verdict Failed(Kind kind, std::string_view addition = "") const {

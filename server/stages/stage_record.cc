@@ -16,7 +16,7 @@ namespace {
 
 using nlohmann::json;
 
-std::string FormatTime(absl::Time time) {
+std::string TimeText(absl::Time time) {
   return absl::FormatTime("%Y-%m-%dT%H:%M:%SZ", time, absl::UTCTimeZone());
 }
 
@@ -178,7 +178,7 @@ void WriteRecordToSpec(const StageRecord& record, json& spec) {
     spec["promotion"] = {{"name", record.promotion.name},
                          {"phase", ToWord(record.promotion.phase)},
                          {"message", record.promotion.message},
-                         {"updateTime", FormatTime(record.promotion.update_time)},
+                         {"updateTime", TimeText(record.promotion.update_time)},
                          {"reported", record.promotion.reported}};
   }
   json& steps = spec["steps"] = json::array();
@@ -196,7 +196,7 @@ void WriteRecordToSpec(const StageRecord& record, json& spec) {
     json written = {{"name", indicator.name},
                     {"state", ToWord(indicator.state)},
                     {"message", indicator.message}};
-    if (indicator.expire_time) written["expireTime"] = FormatTime(*indicator.expire_time);
+    if (indicator.expire_time) written["expireTime"] = TimeText(*indicator.expire_time);
     indicators.push_back(std::move(written));
   }
 }

@@ -54,17 +54,13 @@ struct Target {
   Verdict verdict;
 };
 
-// What became of one write.
+// What became of one write; the later kinds decide over the earlier ones.
 struct WriteResult {
-  enum class Kind { kNotBegun, kWritten, kConflict, kRefused, kSuperseded, kFailed };
+  enum class Kind { kNotBegun, kWritten, kConflict, kFailed, kRefused, kSuperseded };
   Kind kind = Kind::kNotBegun;
-  absl::Status status;
-  std::string newer_promotion;  // with kSuperseded
-};
-
-// What this call has written, kept over passes.
-struct Written {
-  std::string patch;
+  absl::Status status = absl::OkStatus();
+  bool certainly_not_written = true;
+  std::string newer_promotion = {};  // with kSuperseded
 };
 
 // An attempt that this call recorded and whose operation was certainly not written. The next pass
@@ -170,28 +166,29 @@ class Execution {
   using PassResult = absl::StatusOr<std::optional<v1::RunStepResponse>>;
 
   absl::StatusOr<v1::RunStepResponse> ExecutePasses() {
-    for (int conflicts = 0;; ++conflicts) {
+    for (int conflicts = 1;; ++conflicts) {
       PassResult result = Pass();
       if (!result.ok()) return result.status();
       if (*result) return *std::move(*result);
       if (conflicts == kMaxConflicts) break;
       const absl::Duration delay =
-          kConflictBackoff * (1 << conflicts) * (0.5 + deps_.random.Uniform());
+          kConflictBackoff * (1 << (conflicts - 1)) * (0.5 + deps_.random.Uniform());
       if (absl::Status slept = deps_.sleeper.Sleep(delay, context_); !slept.ok()) {
         return KubernetesFailure(slept, context_);
       }
     }
     v1::RunStepResponse response = Running(
         written_.empty() ? v1::STEP_REASON_AWAITING_RETRY : v1::STEP_REASON_OPERATION_RUNNING,
-        base::StrCat("the Application or the Stage's record was changed by others ",
-                     kMaxConflicts + 1, " times between reading and writing it (last: ",
-                     last_conflict_, "); call again"));
+        base::StrCat("the Application or the Stage's record was changed by others ", kMaxConflicts,
+                     " times between reading and writing it (last: ", last_conflict_,
+                     "); call again"));
     *response.mutable_retry_after() = ToProto(kPassingFailureRetry);
     return response;
   }
 
   PassResult Pass() {
     targets_.clear();
+    place_.clear();
     absl::StatusOr<stages::StoredStage> stage =
         deps_.stages.Load(request_.project(), request_.stage(), context_);
     if (!stage.ok()) return KubernetesFailure(stage.status(), context_);
@@ -265,7 +262,6 @@ class Execution {
     if (!resolution.ok()) return resolution.status();
     if (resolution->refusal) return resolution->refusal;
 
-    std::map<ApplicationName, std::size_t> place;
     Refusal refusal;
     for (std::size_t i = 0; i < config_.apps.size(); ++i) {
       const auto& entry = config_.apps[i];
@@ -273,7 +269,7 @@ class Execution {
       std::size_t authorized = 0;
       std::string reason;
       for (const ApplicationPtr& application : resolution->applications[i]) {
-        const auto [known, added] = place.emplace(application->name, targets_.size());
+        const auto [known, added] = place_.emplace(application->name, targets_.size());
         if (added) {
           Target& made = targets_.emplace_back();
           made.application = application;
@@ -293,13 +289,12 @@ class Execution {
       }
       if (authorized > 0 || refusal) continue;
       refusal.reason = v1::STEP_REASON_NOT_AUTHORIZED;
-      refusal.message =
-          by_name ? reason
-                  : base::StrCat("none of the ", resolution->applications[i].size(),
-                                 " Applications that match the selector ",
-                                 entry.selection.label_selector, " authorizes Stage ",
-                                 request_.project(), ":", request_.stage(), "; the last of them: ",
-                                 reason);
+      refusal.message = by_name ? reason
+                                : base::StrCat("none of the ", resolution->applications[i].size(),
+                                               " Applications that match the selector ",
+                                               entry.selection.label_selector, " authorizes Stage ",
+                                               request_.project(), ":", request_.stage(),
+                                               "; the last of them: ", reason);
     }
     entries_ = std::move(resolution->applications);
     return refusal;
@@ -321,7 +316,7 @@ class Execution {
       argocd::SourceMatch first;
       std::size_t members = 0;
       for (const ApplicationPtr& application : entries_[i]) {
-        if (IsSkipped(application->name)) continue;
+        if (targets_[place_.at(application->name)].skipped) continue;
         ++members;
         argocd::SourceMatch match = argocd::MatchSources(*application, config_.apps[i].sources);
         if (match.problem == argocd::SourceMatch::Problem::kNone) continue;
@@ -332,8 +327,8 @@ class Execution {
       if (members > 1) {
         return {v1::STEP_REASON_INCOMPATIBLE_SOURCES,
                 base::StrCat("the source updates of apps[", i, "] do not fit ", unmatched.size(),
-                             " of its ", members, " Applications: ", FirstThree(unmatched),
-                             "; ", first.message)};
+                             " of its ", members, " Applications: ", FirstThree(unmatched), "; ",
+                             first.message)};
       }
       return {first.problem == argocd::SourceMatch::Problem::kNotMatched
                   ? v1::STEP_REASON_SOURCE_NOT_MATCHED
@@ -354,12 +349,6 @@ class Execution {
     return {};
   }
 
-  bool IsSkipped(const ApplicationName& name) const {
-    return std::any_of(targets_.begin(), targets_.end(), [&](const Target& target) {
-      return target.skipped && target.application->name == name;
-    });
-  }
-
   void DecideAll(const stages::StageRecord& record) {
     const stages::StepRecord* step =
         stages::FindStep(record, request_.promotion(), request_.step());
@@ -367,8 +356,7 @@ class Execution {
     for (Target& target : targets_) {
       if (target.skipped) continue;
       const ApplicationName& name = target.application->name;
-      target.attempts =
-          stages::AttemptsOf(record, request_.promotion(), request_.step(), name);
+      target.attempts = stages::AttemptsOf(record, request_.promotion(), request_.step(), name);
       if (!same_configuration) target.attempts.done = false;
       const auto unmade = unmade_.find(name);
       if (unmade != unmade_.end() && unmade->second.attempt == target.attempts.last) {
@@ -463,27 +451,25 @@ class Execution {
   }
 
   PassResult Succeed(stages::StoredStage& stage) {
-    const std::string message =
-        base::StrCat("all Applications are synced: ", FirstThree(Names()));
+    const std::string message = base::StrCat("all Applications are synced: ", FirstThree(Names()));
     if (request_.dry_run()) {
-      return WithOutcomes(Running(v1::STEP_REASON_OPERATION_RUNNING,
-                                  base::StrCat("dry run: ", message,
-                                               "; a call that may record this will succeed")));
+      return WithOutcomes(Running(
+          v1::STEP_REASON_OPERATION_RUNNING,
+          base::StrCat("dry run: ", message, "; a call that may record this will succeed")));
     }
     stages::StepRecord& step = PrepareStep(stage.record);
     // An Application that the step matched in an earlier call and does not match any more is not
     // part of its success.
     std::erase_if(step.applications, [&](const stages::ApplicationRecord& application) {
-      return std::none_of(targets_.begin(), targets_.end(), [&](const Target& target) {
-        return !target.skipped && target.application->name == application.name;
-      });
+      const auto place = place_.find(application.name);
+      return place == place_.end() || targets_[place->second].skipped;
     });
     for (const stages::ApplicationRecord& application : step.applications) {
       stages::RegisterHealthCheck(stage.record, application.name, application.desired_revisions);
     }
     const std::vector<stages::ApplicationRecord> applications = step.applications;
-    stages::RecordAnswer(stage.record, step, v1::STEP_STATUS_SUCCEEDED,
-                         v1::STEP_REASON_UNSPECIFIED, message, deps_.clock.Now());
+    stages::RecordAnswer(stage.record, step, v1::STEP_STATUS_SUCCEEDED, v1::STEP_REASON_UNSPECIFIED,
+                         message, deps_.clock.Now());
     const absl::StatusOr<bool> saved = Save(stage);
     if (!saved.ok()) return saved.status();
     if (!*saved) return std::nullopt;
@@ -504,9 +490,11 @@ class Execution {
     stages::StepRecord& step = PrepareStep(stage.record);
     stages::RecordAnswer(stage.record, step, v1::STEP_STATUS_RUNNING,
                          v1::STEP_REASON_OPERATION_RUNNING, "", deps_.clock.Now());
-    // Even if the answer is lost: what may be on record has certainly not been made yet.
-    for (const auto& [name, unmade] : recorded) unmade_[name] = unmade;
-    return Save(stage);
+    const absl::StatusOr<bool> saved = Save(stage);
+    // Only of a number that is certainly ours: another replica may have recorded the same one.
+    unmade_.clear();
+    if (saved.ok() && *saved) unmade_ = std::move(recorded);
+    return saved;
   }
 
   PassResult Write() {
@@ -538,17 +526,16 @@ class Execution {
       const ApplicationName& name = writes[i]->application->name;
       switch (results[i].kind) {
         case WriteResult::Kind::kWritten:
-          written_[name] = {patches[i].dump()};
+          written_[name] = patches[i].dump();
+          writes[i]->verdict.message =
+              base::StrCat("started the sync of Application ", ToString(name));
           unmade_.erase(name);
           continue;
-        case WriteResult::Kind::kFailed:
-          // The outcome is unknown, unless the API server never got to it.
-          if (!kubernetes::CertainlyNotWritten(results[i].status)) unmade_.erase(name);
-          break;
         default:
-          break;
+          if (!results[i].certainly_not_written) unmade_.erase(name);
       }
-      if (!results[i].status.ok()) writes[i]->verdict.message = std::string(results[i].status.message());
+      if (!results[i].status.ok())
+        writes[i]->verdict.message = std::string(results[i].status.message());
       if (worst == nullptr || results[i].kind > worst->kind) worst = &results[i];
     }
     if (worst == nullptr) return Waiting("");
@@ -556,11 +543,11 @@ class Execution {
       case WriteResult::Kind::kSuperseded:
         return WithOutcomes(Superseded(request_.promotion(), worst->newer_promotion));
       case WriteResult::Kind::kRefused:
-        return WithOutcomes(Answer(
-            v1::STEP_STATUS_ERRORED, v1::STEP_REASON_WRITE_REFUSED,
-            base::StrCat("the API server refused a write: ", base::ToStd(worst->status.message()))));
+        return WithOutcomes(Answer(v1::STEP_STATUS_ERRORED, v1::STEP_REASON_WRITE_REFUSED,
+                                   base::StrCat("the API server refused a write: ",
+                                                base::ToStd(worst->status.message()))));
       case WriteResult::Kind::kFailed:
-        return AfterPassingFailure(worst->status);
+        return AfterPassingFailure(*worst);
       default:
         last_conflict_ = std::string(worst->status.message());
         return std::nullopt;
@@ -571,48 +558,50 @@ class Execution {
     using Result = WriteResult::Kind;
     const absl::StatusOr<stages::StoredStage> stage =
         deps_.stages.Load(request_.project(), request_.stage(), context_);
-    // Nothing was sent to the Application: as if the write had not begun.
-    if (!stage.ok()) {
-      return {kubernetes::CertainlyNotWritten(stage.status()) ? Result::kFailed : Result::kFailed,
-              NotSent(stage.status()), ""};
-    }
+    if (!stage.ok()) return {.kind = Result::kFailed, .status = stage.status()};
     const stages::StageRecord& record = stage->record;
+    if (stages::IsSuperseded(record, request_.promotion())) {
+      return {.kind = Result::kSuperseded, .newer_promotion = record.promotion.name};
+    }
     if (record.promotion.name != request_.promotion()) {
-      if (stages::IsSuperseded(record, request_.promotion())) {
-        return {Result::kSuperseded, absl::OkStatus(), record.promotion.name};
-      }
-      return {Result::kConflict, absl::AbortedError("the Stage's record was deleted meanwhile"), ""};
+      return {.kind = Result::kConflict,
+              .status = absl::AbortedError("the Stage's record was deleted meanwhile")};
     }
     const ApplicationName& name = target.application->name;
     const absl::StatusOr<std::string> answer =
         deps_.argocd.JsonPatch(kApplications, name.ns, name.name, patch.dump(), context_);
-    if (answer.ok()) return {Result::kWritten, absl::OkStatus(), ""};
+    if (answer.ok()) return {.kind = Result::kWritten};
+    WriteResult result = {
+        .kind = Result::kFailed,
+        .status = answer.status(),
+        .certainly_not_written = kubernetes::CertainlyNotWritten(answer.status())};
     switch (kubernetes::KindOf(answer.status())) {
       case kubernetes::ErrorKind::kConflict:
       case kubernetes::ErrorKind::kNotFound:
-        return {Result::kConflict, answer.status(), ""};
+        result.kind = Result::kConflict;
+        break;
       case kubernetes::ErrorKind::kForbidden:
       case kubernetes::ErrorKind::kRefused:
-        return {Result::kRefused, answer.status(), ""};
+        result.kind = Result::kRefused;
+        break;
       default:
-        return {Result::kFailed, answer.status(), ""};
+        break;
     }
+    return result;
   }
 
-  PassResult AfterPassingFailure(const absl::Status& failure) {
-    if (context_.Check().ok() && !kubernetes::CertainlyNotWritten(failure) &&
-        !written_once_unknown_) {
+  PassResult AfterPassingFailure(const WriteResult& failure) {
+    if (context_.Check().ok() && !failure.certainly_not_written && !looked_after_failure_) {
       // The write may have happened: look before anything else is said.
-      written_once_unknown_ = true;
-      last_conflict_ = std::string(failure.message());
+      looked_after_failure_ = true;
       return std::nullopt;
     }
-    if (written_.empty()) return KubernetesFailure(failure, context_);
-    v1::RunStepResponse response = WithOutcomes(
-        Running(v1::STEP_REASON_OPERATION_RUNNING,
-                base::StrCat("some Applications were written, another could not be: ",
-                             base::ToStd(failure.message()))));
-    const absl::Duration asked = kubernetes::DetailOf(failure).retry_after;
+    if (written_.empty()) return KubernetesFailure(failure.status, context_);
+    v1::RunStepResponse response =
+        WithOutcomes(Running(v1::STEP_REASON_OPERATION_RUNNING,
+                             base::StrCat("some Applications were written, another could not be: ",
+                                          base::ToStd(failure.status.message()))));
+    const absl::Duration asked = kubernetes::DetailOf(failure.status).retry_after;
     *response.mutable_retry_after() = ToProto(std::max(asked, kPassingFailureRetry));
     return response;
   }
@@ -620,12 +609,14 @@ class Execution {
   // Tells the Application's owner by an Event, and the auditors by a line in the log.
   void Tell(const Target& target, const argocd::OperationRequest& operation) {
     const argocd::Application& application = *target.application;
-    deps_.events.Record({"argoproj.io/v1alpha1", "Application", application.name.ns,
-                         application.name.name, application.uid, application.resource_version},
-                        "OperationStarted",
-                        argocd::DescribeWrite(application, target.given_target_revisions, operation));
+    deps_.events.Record(
+        {"argoproj.io/v1alpha1", "Application", application.name.ns, application.name.name,
+         application.uid, application.resource_version},
+        "OperationStarted",
+        argocd::DescribeWrite(application, target.given_target_revisions, operation));
     std::vector<std::string> changed;
-    for (const json& change : target.spec_patch) changed.push_back(change.at("path"));
+    for (const json& change : target.spec_patch)
+      changed.push_back(change.at("path").get<std::string>());
     call_.log.Info("audit: Application changed and sync started",
                    {{"caller", call_.caller},
                     {"actor", request_.actor()},
@@ -652,9 +643,9 @@ class Execution {
            reason != v1::STEP_REASON_OPERATION_RUNNING)) {
         reason = own;
       }
-      retry = std::min(retry, target.verdict.kind == Kind::kAwaitingRetry
-                                  ? target.verdict.retry_after
-                                  : kRunningRetry);
+      retry =
+          std::min(retry, target.verdict.kind == Kind::kAwaitingRetry ? target.verdict.retry_after
+                                                                      : kRunningRetry);
     }
     v1::RunStepResponse response = Running(reason, base::StrCat(prefix, MessageOf(waits)));
     *response.mutable_retry_after() = ToProto(retry);
@@ -690,14 +681,15 @@ class Execution {
 
   void SetOutcome(const Target& target, v1::ApplicationOutcome& outcome) const {
     const argocd::Application& application = *target.application;
-    if (application.operation_state) outcome.set_operation_phase(application.operation_state->phase);
+    if (application.operation_state)
+      outcome.set_operation_phase(application.operation_state->phase);
     outcome.set_message(target.verdict.message);
     outcome.mutable_desired_revisions()->Add(target.match.desired_revisions.begin(),
                                              target.match.desired_revisions.end());
     const auto written = written_.find(application.name);
     if (written != written_.end()) {
       outcome.set_action(v1::ApplicationOutcome::ACTION_SYNC_STARTED);
-      outcome.set_patch(written->second.patch);
+      outcome.set_patch(written->second);
       // What was read is the state of an earlier operation, and the patch removed it.
       if (target.verdict.kind == Kind::kWrite) outcome.clear_operation_phase();
       return;
@@ -721,7 +713,7 @@ class Execution {
 
   void SetDryRunOutcome(const Target& target, v1::ApplicationOutcome& outcome) const {
     outcome.set_action(v1::ApplicationOutcome::ACTION_SYNC_STARTED);
-    outcome.set_message(base::StrCat("dry run: ", target.verdict.message, " was not written"));
+    outcome.set_message(base::StrCat("dry run, not written: ", target.verdict.message));
     outcome.set_patch(argocd::BuildPatch(*target.application, target.spec_patch,
                                          {.promotion = request_.promotion(),
                                           .actor = request_.actor(),
@@ -745,7 +737,8 @@ class Execution {
       if (step.step != request_.step()) continue;
       for (stages::ApplicationRecord& application : step.applications) {
         const auto unmade = unmade_.find(application.name);
-        if (unmade == unmade_.end() || application.attempts.last != unmade->second.attempt) continue;
+        if (unmade == unmade_.end() || application.attempts.last != unmade->second.attempt)
+          continue;
         application.attempts.last = unmade->second.before;
         changed = true;
       }
@@ -758,8 +751,6 @@ class Execution {
     }
   }
 
-  static absl::Status NotSent(const absl::Status& status) { return status; }
-
   const ArgocdUpdate::Options& options_;
   const ArgocdUpdate::Dependencies& deps_;
   const v1::RunStepRequest& request_;
@@ -769,13 +760,14 @@ class Execution {
   base::Context& context_;
 
   // Of the current pass.
-  std::vector<Target> targets_;                        // in the order of the configuration
-  std::vector<std::vector<ApplicationPtr>> entries_;   // per entry of `apps`
+  std::vector<Target> targets_;                       // in the order of the configuration
+  std::map<ApplicationName, std::size_t> place_;      // in targets_
+  std::vector<std::vector<ApplicationPtr>> entries_;  // per entry of `apps`
 
   // Over all passes.
-  std::map<ApplicationName, Written> written_;
+  std::map<ApplicationName, std::string> written_;  // the patches
   std::map<ApplicationName, Unmade> unmade_;
-  bool written_once_unknown_ = false;
+  bool looked_after_failure_ = false;
   std::string last_conflict_;
 };
 
@@ -787,13 +779,12 @@ absl::StatusOr<v1::RunStepResponse> ArgocdUpdate::Run(const StepCall& call,
   ArgocdUpdateConfig config;
   const std::vector<Violation> violations = ParseArgocdUpdateConfig(config_json, config);
   if (!violations.empty()) {
-    v1::RunStepResponse response =
-        Answer(v1::STEP_STATUS_FAILED, v1::STEP_REASON_INVALID_CONFIG,
-               base::StrCat("the configuration is not valid: ", violations[0].field,
-                            violations[0].field.empty() ? "" : ": ", violations[0].description,
-                            violations.size() > 1
-                                ? base::StrCat(" (and ", violations.size() - 1, " more)")
-                                : ""));
+    v1::RunStepResponse response = Answer(
+        v1::STEP_STATUS_FAILED, v1::STEP_REASON_INVALID_CONFIG,
+        base::StrCat(
+            "the configuration is not valid: ", violations[0].field,
+            violations[0].field.empty() ? "" : ": ", violations[0].description,
+            violations.size() > 1 ? base::StrCat(" (and ", violations.size() - 1, " more)") : ""));
     for (const Violation& violation : violations) {
       v1::ConfigViolation& added = *response.add_violations();
       added.set_field(violation.field);
@@ -802,8 +793,8 @@ absl::StatusOr<v1::RunStepResponse> ArgocdUpdate::Run(const StepCall& call,
     return response;
   }
   // Keys are sorted, so equal configurations have equal text.
-  std::string config_hash = stages::HashOf(
-      config_json.dump(-1, ' ', false, json::error_handler_t::replace));
+  std::string config_hash =
+      stages::HashOf(config_json.dump(-1, ' ', false, json::error_handler_t::replace));
   return Execution(options_, dependencies_, call, std::move(config), std::move(config_hash),
                    context)
       .Execute();

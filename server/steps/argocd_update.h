@@ -30,8 +30,8 @@ namespace gantry::steps {
 class ArgocdUpdate final : public StepRunner {
  public:
   struct Options {
-    std::string argocd_namespace = "argocd";     // where an entry without a namespace looks
-    std::vector<std::string> watch_namespaces;   // namespaces served; empty: all
+    std::string argocd_namespace = "argocd";    // where an entry without a namespace looks
+    std::vector<std::string> watch_namespaces;  // namespaces served; empty: all
     int max_sync_attempts = 5;
     std::string operation_initiator = "gantry";  // `initiatedBy` of automatic promotions
   };
