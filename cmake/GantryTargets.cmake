@@ -23,11 +23,16 @@ function(gantry_executable name)
   target_link_libraries(${name} PRIVATE ${ARG_DEPS} gantry_flags)
 endfunction()
 
-# gantry_test(NAME SOURCES file... [DEPS target...]): a GoogleTest program, one ctest entry.
+# gantry_test(NAME SOURCES file... [DEPS target...]): a GoogleTest program, one ctest entry. Where
+# GANTRY_BELOW_SERVICE is set it also belongs to what runs under ThreadSanitizer.
 function(gantry_test name)
   cmake_parse_arguments(ARG "" "" "SOURCES;DEPS" ${ARGN})
   add_executable(${name} ${ARG_SOURCES})
   target_link_libraries(${name} PRIVATE ${ARG_DEPS} gantry_flags GTest::gmock_main)
   add_test(NAME ${name} COMMAND ${name})
-  set_tests_properties(${name} PROPERTIES TIMEOUT 120)
+  set_tests_properties(${name} PROPERTIES TIMEOUT 300)
+  if(GANTRY_BELOW_SERVICE)
+    set_tests_properties(${name} PROPERTIES LABELS below_service)
+    add_dependencies(gantry_tests_below_service ${name})
+  endif()
 endfunction()
