@@ -8,30 +8,29 @@
 #include <vector>
 
 #include "server/argocd/source_update.h"
+#include "server/steps/config_schema.h"
 
 namespace gantry::steps {
 
-// One thing wrong with a step's configuration.
-struct Violation {
-  std::string field;  // "apps[0].sources[1].repoURL"; empty: the configuration as a whole
-  std::string description;
-  bool operator==(const Violation&) const = default;
-};
-
 // Which Applications an entry of `apps` is about: one by name, or all that a label selector
-// matches in one namespace.
+// matches in one namespace. The names and labels have the syntax that Kubernetes asks for, so they
+// can't break out of the URL they become part of.
 struct ApplicationSelection {
   std::string ns;              // empty: the server's Argo CD namespace
   std::string name;            // empty when a selector is given
   std::string label_selector;  // in the API's query syntax; empty when a name is given
+  bool operator==(const ApplicationSelection&) const = default;
 };
 
+// A valid configuration of `argocd-update`.
 struct ArgocdUpdateConfig {
   struct App {
     ApplicationSelection selection;
-    std::vector<argocd::SourceUpdate> sources;
+    std::vector<argocd::SourceUpdate> sources;  // empty: only sync
+    bool operator==(const App&) const = default;
   };
-  std::vector<App> apps;
+  std::vector<App> apps;  // at least one
+  bool operator==(const ArgocdUpdateConfig&) const = default;
 };
 
 // The JSON Schema (draft 7) that configurations are validated with, as JSON text. It says types,
@@ -39,8 +38,13 @@ struct ArgocdUpdateConfig {
 // schema words badly (one of two fields, label syntax).
 std::string_view ArgocdUpdateConfigSchema();
 
-// Fills `config` and returns no violations, or returns every violation there is, in the order of
-// the configuration, each field named once per problem. Never throws, whatever `json` is.
+// Fills `config` and returns no violations, or leaves it alone and returns every violation there
+// is, in the order of the configuration (fields by name, a place before what it contains). Of more
+// than kMaxViolations, the last one says how many are not shown. Never throws, whatever `json` is;
+// the work is linear in its size. Any thread may call it.
+//
+// A field that is missing is named by its own path, like one that is wrong. Two fields of which one
+// must be given, and no more, are named by what contains them.
 std::vector<Violation> ParseArgocdUpdateConfig(const nlohmann::json& json,
                                                ArgocdUpdateConfig& config);
 

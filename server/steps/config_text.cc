@@ -1,0 +1,174 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "server/steps/config_text.h"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <cstdint>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/str_format.h"
+#include "server/argocd/utf8.h"
+#include "server/base/strings.h"
+
+namespace gantry::steps {
+namespace {
+
+constexpr size_t kMaxQuoted = 60;
+
+std::string Escaped(uint32_t code_point) {
+  switch (code_point) {
+    case '\n':
+      return "\\n";
+    case '\r':
+      return "\\r";
+    case '\t':
+      return "\\t";
+    case '"':
+      return "\\\"";
+    case '\\':
+      return "\\\\";
+    default:
+      return code_point > 0xFFFF ? absl::StrFormat("\\U%08x", code_point)
+                                 : absl::StrFormat("\\u%04x", code_point);
+  }
+}
+
+std::string DescribeNumber(const nlohmann::json& number) {
+  if (!number.is_number_float()) return number.dump();
+  const double value = number.get<double>();
+  if (std::isnan(value)) return "NaN";
+  if (std::isinf(value)) return value > 0 ? "Infinity" : "-Infinity";
+  // Up to here a double holds every integer.
+  constexpr double kExact = 9007199254740992;
+  if (std::trunc(value) == value && std::fabs(value) <= kExact) {
+    return std::to_string(static_cast<int64_t>(value));
+  }
+  return number.dump();
+}
+
+// How many characters to insert, delete, replace or swap with their neighbor to come from `a` to
+// `b`, letter case aside. Both are short.
+size_t TypingErrors(std::string_view a, std::string_view b) {
+  std::vector<size_t> before_last(b.size() + 1);
+  std::vector<size_t> last(b.size() + 1);
+  std::vector<size_t> row(b.size() + 1);
+  for (size_t j = 0; j <= b.size(); ++j) row[j] = j;
+  const auto same = [&](size_t i, size_t j) {
+    return absl::ascii_tolower(static_cast<unsigned char>(a[i])) ==
+           absl::ascii_tolower(static_cast<unsigned char>(b[j]));
+  };
+  for (size_t i = 1; i <= a.size(); ++i) {
+    before_last.swap(last);
+    last.swap(row);
+    row[0] = i;
+    for (size_t j = 1; j <= b.size(); ++j) {
+      row[j] = std::min({last[j] + 1, row[j - 1] + 1, last[j - 1] + (same(i - 1, j - 1) ? 0 : 1)});
+      if (i > 1 && j > 1 && same(i - 1, j - 2) && same(i - 2, j - 1)) {
+        row[j] = std::min(row[j], before_last[j - 2] + 1);
+      }
+    }
+  }
+  return row[b.size()];
+}
+
+}  // namespace
+
+std::string Quote(std::string_view text) {
+  std::string quoted = "\"";
+  for (size_t count = 0; !text.empty(); ++count) {
+    if (count == kMaxQuoted) {
+      quoted += "…";
+      break;
+    }
+    const std::string_view before = text;
+    const std::optional<uint32_t> code_point = argocd::TakeCodePoint(text);
+    if (!code_point) {
+      quoted += absl::StrFormat("\\x%02x", static_cast<unsigned char>(text.front()));
+      text.remove_prefix(1);
+    } else if (*code_point == '"' || *code_point == '\\' ||
+               (*code_point != ' ' && argocd::IsUnprintable(*code_point))) {
+      quoted += Escaped(*code_point);
+    } else {
+      quoted.append(before, 0, before.size() - text.size());
+    }
+  }
+  return quoted + '"';
+}
+
+std::string DescribeValue(const nlohmann::json& value) {
+  switch (value.type()) {
+    case nlohmann::json::value_t::null:
+      return "null";
+    case nlohmann::json::value_t::boolean:
+      return value.get<bool>() ? "true" : "false";
+    case nlohmann::json::value_t::number_integer:
+    case nlohmann::json::value_t::number_unsigned:
+    case nlohmann::json::value_t::number_float:
+      return "the number " + DescribeNumber(value);
+    case nlohmann::json::value_t::string: {
+      const auto& text = value.get_ref<const std::string&>();
+      return text.empty() ? "an empty string" : "the string " + Quote(text);
+    }
+    case nlohmann::json::value_t::array:
+      return value.empty() ? "an empty list" : "a list of " + Count(value.size(), "item");
+    case nlohmann::json::value_t::object:
+      return value.empty() ? "an empty object" : "an object with " + Count(value.size(), "field");
+    case nlohmann::json::value_t::binary:
+    case nlohmann::json::value_t::discarded:
+      break;
+  }
+  return "a value that JSON does not have";
+}
+
+std::string Count(size_t count, std::string_view noun) {
+  return base::StrCat(count, " ", noun, count == 1 ? "" : "s");
+}
+
+std::string Join(const std::vector<std::string>& words, std::string_view conjunction) {
+  std::string joined;
+  for (size_t i = 0; i < words.size(); ++i) {
+    if (i > 0 && i + 1 == words.size()) {
+      base::StrAppend(&joined, " ", conjunction, " ");
+    } else if (i > 0) {
+      joined += ", ";
+    }
+    joined += words[i];
+  }
+  return joined;
+}
+
+std::optional<std::string> NearestWord(std::string_view word,
+                                       const std::vector<std::string>& candidates) {
+  const std::string* nearest = nullptr;
+  size_t least = 0;
+  bool tie = false;
+  for (const std::string& candidate : candidates) {
+    const size_t shorter = std::min(word.size(), candidate.size());
+    const size_t longer = std::max(word.size(), candidate.size());
+    // A few errors in a short word make another word.
+    const size_t allowed = shorter < 3 ? 0 : shorter < 5 ? 1 : 2;
+    if (longer - shorter > allowed) continue;
+    const size_t errors = TypingErrors(word, candidate);
+    if (errors > allowed) continue;
+    if (nearest == nullptr || errors < least) {
+      nearest = &candidate;
+      least = errors;
+      tie = false;
+    } else if (errors == least) {
+      tie = true;
+    }
+  }
+  if (nearest == nullptr || tie) return std::nullopt;
+  return *nearest;
+}
+
+std::optional<size_t> CountCharacters(std::string_view text) {
+  size_t count = 0;
+  for (; !text.empty(); ++count) {
+    if (!argocd::TakeCodePoint(text)) return std::nullopt;
+  }
+  return count;
+}
+
+}  // namespace gantry::steps

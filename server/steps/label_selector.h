@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef GANTRY_SERVER_STEPS_LABEL_SELECTOR_H_
+#define GANTRY_SERVER_STEPS_LABEL_SELECTOR_H_
+
+#include <nlohmann/json.hpp>
+#include <string>
+#include <string_view>
+
+namespace gantry::steps {
+
+// The longest selector that is taken, in characters of the query syntax. It becomes part of a
+// URL, where escapes may triple it.
+inline constexpr size_t kMaxLabelSelectorLength = 4096;
+
+// Labels' characters in parts joined by dots, each part with a letter or digit at both ends, at
+// most 253 characters together (RFC 1123): what Kubernetes takes for most objects' names. As
+// there, a part may be longer than 63 characters.
+bool IsDns1123Subdomain(std::string_view name);
+
+// 1 to 63 lower-case letters, digits and '-', with a letter or digit at both ends (RFC 1123): what
+// Kubernetes takes for a namespace.
+bool IsDns1123Label(std::string_view name);
+
+// Whether Kubernetes takes `key` for a label's key: 1 to 63 letters, digits, '-', '_' and '.', with
+// a letter or digit at both ends; before it may stand a DNS-1123 subdomain and '/'.
+bool IsLabelKey(std::string_view key);
+
+// Whether Kubernetes takes `value` for a label's value: like the name in a key, or empty.
+bool IsLabelValue(std::string_view value);
+
+// A label selector {matchLabels, matchExpressions} as the API's `labelSelector` parameter writes
+// it, not yet escaped for a URL: "a=1,b in (x,y),c notin (z),d,!e", matchLabels first and ordered
+// by key, then matchExpressions as they come. The selector has been validated: of another one, what
+// is not valid is left out, which selects more.
+std::string LabelSelectorQuery(const nlohmann::json& selector);
+
+}  // namespace gantry::steps
+
+#endif  // GANTRY_SERVER_STEPS_LABEL_SELECTOR_H_
