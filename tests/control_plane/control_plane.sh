@@ -5,6 +5,7 @@
 # ports, with users and the custom resources that Gantry works with. See README.md.
 set -euo pipefail
 shopt -s inherit_errexit
+unset CDPATH
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 readonly here
@@ -414,12 +415,27 @@ apply_file() {
   done < <(split_documents "$file")
 }
 
+# may_probe_get DIR RESOURCE: whether the authorizer knows what authorization_probe.yaml grants.
+may_probe_get() {
+  api "$1" POST /apis/authorization.k8s.io/v1/subjectaccessreviews --header 'Content-Type: application/json' \
+    --data '{"apiVersion": "authorization.k8s.io/v1", "kind": "SubjectAccessReview", "spec": {"user":
+      "authorization-probe", "resourceAttributes": {"verb": "get", "resource": "'"$2"'", "namespace": "gantry-system"}}}'
+  [[ $status == 201 ]] && jq --exit-status .status.allowed <<<"$body" >/dev/null
+}
+
 apply_all() {
   local dir=$1 folder file
   for folder in "$here/manifests" "$repository/deploy/crds" "$repository/deploy/rbac"; do
     for file in "$folder"/*.yaml "$folder"/*.yml; do
       [[ ! -f $file ]] || apply_file "$dir" "$file"
     done
+  done
+
+  local resource
+  apply_file "$dir" "$here/authorization_probe.yaml"
+  for resource in configmaps nodes; do
+    wait_until 30 may_probe_get "$dir" "$resource" ||
+      fail "the roles did not get effective within 30 s; the API server says: HTTP $status $body"
   done
 }
 
@@ -579,4 +595,5 @@ main() {
   esac
 }
 
-main "$@"
+# On one line: bash reads on only when asked to, so that editing this file while it runs does no harm.
+main "$@"; exit
