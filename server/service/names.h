@@ -2,7 +2,6 @@
 #ifndef GANTRY_SERVER_SERVICE_NAMES_H_
 #define GANTRY_SERVER_SERVICE_NAMES_H_
 
-#include <cstddef>
 #include <string_view>
 
 namespace gantry::service {
@@ -14,13 +13,6 @@ bool IsDns1123Label(std::string_view name);
 // Labels' characters in parts joined by dots, at most 253 characters together: what Kubernetes
 // takes for most objects' names. As there, a part may be longer than 63 characters.
 bool IsDns1123Subdomain(std::string_view name);
-
-// True when `text` holds a character that no name may: U+0000 to U+001F, DEL, or U+0080 to U+009F.
-// `text` is valid UTF-8.
-bool HasControlCharacter(std::string_view text);
-
-// The number of characters (code points) in `text`, which is valid UTF-8.
-std::size_t CountCharacters(std::string_view text);
 
 }  // namespace gantry::service
 

@@ -1,0 +1,213 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "server/service/validation.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <functional>
+#include <limits>
+#include <ostream>
+#include <string>
+
+namespace gantry::service {
+namespace {
+
+using base::ErrorInfo;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::SizeIs;
+
+const std::vector<std::string_view> kKinds = {"argocd-update", "argocd-wait"};
+
+v1::RunStepRequest GoodRequest() {
+  v1::RunStepRequest request;
+  request.set_project("team-a");
+  request.set_stage("prod");
+  request.set_promotion("p1");
+  request.set_uses("argocd-update");
+  return request;
+}
+
+struct Case {
+  std::string name;
+  std::function<void(v1::RunStepRequest&)> change;
+  std::string field;        // empty: nothing is wrong
+  std::string description;  // part of it
+};
+
+void PrintTo(const Case& c, std::ostream* out) { *out << c.name; }
+
+void SetWait(v1::RunStepRequest& request, std::int64_t seconds, std::int32_t nanos) {
+  request.mutable_wait()->set_seconds(seconds);
+  request.mutable_wait()->set_nanos(nanos);
+}
+
+google::protobuf::Value Number(double number) {
+  google::protobuf::Value value;
+  value.set_number_value(number);
+  return value;
+}
+
+class ValidateRunStepTest : public testing::TestWithParam<Case> {};
+
+TEST_P(ValidateRunStepTest, Says) {
+  const Case& c = GetParam();
+  v1::RunStepRequest request = GoodRequest();
+  c.change(request);
+  const auto violations = ValidateRunStep(request, kKinds, absl::Minutes(10));
+  if (c.field.empty()) {
+    EXPECT_THAT(violations, IsEmpty());
+    return;
+  }
+  ASSERT_THAT(violations, SizeIs(1));
+  EXPECT_EQ(violations[0].field, c.field);
+  EXPECT_THAT(violations[0].description, HasSubstr(c.description));
+}
+
+using R = v1::RunStepRequest&;
+constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
+constexpr double kInfinity = std::numeric_limits<double>::infinity();
+
+INSTANTIATE_TEST_SUITE_P(
+    Names, ValidateRunStepTest,
+    testing::Values(
+        Case{"Good", [](R) {}, "", ""},
+        Case{"NoProject", [](R r) { r.clear_project(); }, "project", "is required; expected a DNS"},
+        Case{"ProjectUpperCase", [](R r) { r.set_project("Team"); }, "project", "found \"Team\""},
+        Case{"ProjectWithDot", [](R r) { r.set_project("a.b"); }, "project", "found \"a.b\""},
+        Case{"ProjectOf63", [](R r) { r.set_project(std::string(63, 'a')); }, "", ""},
+        Case{"ProjectOf64", [](R r) { r.set_project(std::string(64, 'a')); }, "project",
+             "1 to 63 lower-case letters"},
+        Case{"LongValueIsCut", [](R r) { r.set_project(std::string(1000, 'A')); }, "project",
+             "AAA...\""},
+        Case{"NoStage", [](R r) { r.clear_stage(); }, "stage", "is required; expected a DNS"},
+        Case{"StageWithDots", [](R r) { r.set_stage("prod.eu.1"); }, "", ""},
+        Case{"StageWithEmptyPart", [](R r) { r.set_stage("prod..eu"); }, "stage",
+             "found \"prod..eu\""},
+        Case{"ProjectAndStageOf252", [](R r) { r.set_stage(std::string(246, 's')); }, "", ""},
+        Case{"ProjectAndStageOf253", [](R r) { r.set_stage(std::string(247, 's')); }, "stage",
+             "at most 252 characters together with the project, found 253"},
+        Case{"NoPromotion", [](R r) { r.clear_promotion(); }, "promotion", "is required"},
+        Case{"PromotionOf253", [](R r) { r.set_promotion(std::string(253, 'p')); }, "", ""},
+        Case{"PromotionOf254", [](R r) { r.set_promotion(std::string(254, 'p')); }, "promotion",
+             "at most 253 characters, found 254"},
+        Case{"PromotionOf253Umlauts",
+             [](R r) {
+               std::string name;
+               for (int i = 0; i < 253; ++i) name += "\xc3\xa4";
+               r.set_promotion(name);
+             },
+             "", ""},
+        Case{"PromotionWithBlank", [](R r) { r.set_promotion("Release 7 / eu"); }, "", ""},
+        Case{"PromotionWithLineFeed", [](R r) { r.set_promotion("a\nb"); }, "promotion",
+             "no control characters"},
+        Case{"PromotionWithNul", [](R r) { r.set_promotion(std::string("a\0b", 3)); }, "promotion",
+             "no control characters"},
+        Case{"PromotionWithC1", [](R r) { r.set_promotion("a\xc2\x85"); }, "promotion",
+             "no control characters"},
+        Case{"NoStep", [](R r) { r.clear_step(); }, "", ""},
+        Case{"StepOf253", [](R r) { r.set_step(std::string(253, 's')); }, "", ""},
+        Case{"StepOf254", [](R r) { r.set_step(std::string(254, 's')); }, "step",
+             "at most 253 characters, found 254"},
+        Case{"StepWithTab", [](R r) { r.set_step("a\tb"); }, "step", "no control characters"},
+        Case{"NoUses", [](R r) { r.clear_uses(); }, "uses",
+             "is required; expected one of argocd-update, argocd-wait"},
+        Case{"UsesUnknown", [](R r) { r.set_uses("argocd-delete"); }, "uses",
+             "expected one of argocd-update, argocd-wait; found \"argocd-delete\""},
+        Case{"UsesCaseMatters", [](R r) { r.set_uses("ArgoCD-Update"); }, "uses", "expected one"},
+        Case{"NoActor", [](R r) { r.clear_actor(); }, "", ""},
+        Case{"ActorOf254", [](R r) { r.set_actor(std::string(254, 'a')); }, "actor",
+             "at most 253 characters, found 254"},
+        Case{"ActorWithEscape", [](R r) { r.set_actor("\x1b[2J"); }, "actor",
+             "no control characters"}),
+    [](const auto& c) { return c.param.name; });
+
+INSTANTIATE_TEST_SUITE_P(
+    Wait, ValidateRunStepTest,
+    testing::Values(
+        Case{"Zero", [](R r) { SetWait(r, 0, 0); }, "", ""},
+        Case{"AtTheLimit", [](R r) { SetWait(r, 600, 0); }, "", ""},
+        Case{"AboveTheLimit", [](R r) { SetWait(r, 600, 1); }, "wait", "expected 0 to 10m, found"},
+        Case{"Negative", [](R r) { SetWait(r, -1, 0); }, "wait", "expected 0 to 10m, found -1s"},
+        Case{"NegativeNanos", [](R r) { SetWait(r, 0, -1); }, "wait", "found -1ns"},
+        Case{"OppositeSigns", [](R r) { SetWait(r, 1, -1); }, "wait", "out of its range"},
+        Case{"NanosTooLarge", [](R r) { SetWait(r, 1, 1'000'000'000); }, "wait",
+             "out of its range: 1 seconds and 1000000000 nanos"},
+        Case{"SecondsTooLarge",
+             [](R r) { SetWait(r, std::numeric_limits<std::int64_t>::max(), 0); }, "wait",
+             "out of its range"},
+        Case{"SecondsTooSmall",
+             [](R r) { SetWait(r, std::numeric_limits<std::int64_t>::min(), 0); }, "wait",
+             "out of its range"},
+        Case{"NanosTooSmall", [](R r) { SetWait(r, 0, std::numeric_limits<std::int32_t>::min()); },
+             "wait", "out of its range"}),
+    [](const auto& c) { return c.param.name; });
+
+INSTANTIATE_TEST_SUITE_P(
+    Values, ValidateRunStepTest,
+    testing::Values(
+        Case{"FiniteNumbers",
+             [](R r) {
+               (*r.mutable_config()->mutable_fields())["a"] = Number(1e308);
+               (*r.mutable_config()->mutable_fields())["b"] = Number(-0.0);
+             },
+             "", ""},
+        Case{"NanInConfig",
+             [](R r) { (*r.mutable_config()->mutable_fields())["a"] = Number(kNan); }, "config.a",
+             "found NaN"},
+        Case{
+            "InfinityInPreviousOutput",
+            [](R r) { (*r.mutable_previous_output()->mutable_fields())["a"] = Number(-kInfinity); },
+            "previous_output.a", "found an infinity"},
+        Case{"NanDeepInside",
+             [](R r) {
+               auto& apps = *(*r.mutable_config()->mutable_fields())["apps"].mutable_list_value();
+               *apps.add_values() = Number(1);
+               auto& app = *apps.add_values()->mutable_struct_value();
+               (*app.mutable_fields())["x"] = Number(kNan);
+             },
+             "config.apps[1].x", "found NaN"},
+        Case{"ValueWithoutKind", [](R r) { (*r.mutable_config()->mutable_fields())["a"]; },
+             "config.a", "no kind set"},
+        Case{"NullIsAValue",
+             [](R r) {
+               (*r.mutable_config()->mutable_fields())["a"].set_null_value(
+                   google::protobuf::NULL_VALUE);
+             },
+             "", ""}),
+    [](const auto& c) { return c.param.name; });
+
+TEST(ValidateRunStep, TellsAllViolationsInTheOrderOfTheFields) {
+  v1::RunStepRequest request;
+  request.set_step("a\nb");
+  request.set_actor(std::string(300, 'a') + "\n");
+  (*request.mutable_config()->mutable_fields())["a"] = Number(kNan);
+  (*request.mutable_previous_output()->mutable_fields())["b"] = Number(kNan);
+  SetWait(request, -1, 0);
+  std::vector<std::string> fields;
+  for (const auto& violation : ValidateRunStep(request, kKinds, absl::Minutes(10))) {
+    fields.push_back(violation.field);
+  }
+  EXPECT_THAT(fields, ElementsAre("project", "stage", "promotion", "step", "uses", "config.a",
+                                  "actor", "actor", "previous_output.b", "wait"));
+}
+
+TEST(ValidateRunStep, ManyBadValuesAreNotAllTold) {
+  v1::RunStepRequest request = GoodRequest();
+  auto& list = *(*request.mutable_config()->mutable_fields())["a"].mutable_list_value();
+  for (int i = 0; i < 1000; ++i) *list.add_values() = Number(kNan);
+  const auto violations = ValidateRunStep(request, kKinds, absl::Minutes(10));
+  ASSERT_THAT(violations, SizeIs(10));
+  EXPECT_EQ(violations[9].field, "config.a[9]");
+}
+
+TEST(ValidateRunStep, SaysWhenTheServerKnowsNoKind) {
+  const auto violations = ValidateRunStep(GoodRequest(), {}, absl::Minutes(10));
+  ASSERT_THAT(violations, SizeIs(1));
+  EXPECT_THAT(violations[0].description, HasSubstr("of which this server knows none"));
+}
+
+}  // namespace
+}  // namespace gantry::service
