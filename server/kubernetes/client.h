@@ -2,6 +2,7 @@
 #ifndef GANTRY_SERVER_KUBERNETES_CLIENT_H_
 #define GANTRY_SERVER_KUBERNETES_CLIENT_H_
 
+#include <cstddef>
 #include <string>
 #include <string_view>
 
@@ -11,6 +12,9 @@
 #include "server/base/context.h"
 
 namespace gantry::kubernetes {
+
+// Bytes of capacity that a body has beyond its size, so that simdjson parses it in place.
+inline constexpr std::size_t kJsonPadding = 64;
 
 // A kind of object as the API's paths spell it; paths are built from it, without discovery.
 struct Resource {
@@ -27,9 +31,10 @@ struct ListOptions {
 
 // The verbs of the Kubernetes API on namespaced objects. Bodies are JSON text, in and out, so
 // that each caller parses just what it needs; what is returned has been checked to be a JSON
-// object, and its buffer has spare capacity for simdjson's padding (kJsonPadding). Every call ends
-// by the context's deadline or cancellation, within milliseconds. Errors are made by error.h.
-// Any thread may call it, many at once.
+// object, and its buffer has spare capacity for simdjson's padding (kJsonPadding). A name or
+// namespace that is empty, ".", ".." or contains '/' or '%' is refused before anything is sent
+// (kRefused). Every call ends by the context's deadline or cancellation, within milliseconds.
+// Errors are made by error.h. Any thread may call it, many at once.
 class Client {
  public:
   virtual ~Client() = default;
