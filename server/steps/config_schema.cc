@@ -289,7 +289,7 @@ void ConfigSchema::Node::Walk(const json& value, const ConfigPath& path, bool is
   if (!HasType(value, type)) {
     violations.Add(path, [&] {
       return base::StrCat("found ", DescribeValue(value), ", expected ", Expected(),
-                          Advice(value, type, is_optional));
+                          path.is_root() ? "" : Advice(value, type, is_optional));
     });
     return;
   }

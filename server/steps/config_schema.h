@@ -33,8 +33,10 @@ class ConfigPath {
   ConfigPath(const ConfigPath& parent, size_t index)
       : parent_(&parent), index_(index), is_index_(true) {}
 
-  // "apps[0].sources[1].repoURL". A field whose name is not a plain word is written in brackets
-  // and quoted: `matchLabels["example.com/a"]`.
+  bool is_root() const { return parent_ == nullptr; }
+
+  // "apps[0].sources[1].repoURL", empty for the whole. A field whose name is not a plain word is
+  // written in brackets and quoted: `matchLabels["example.com/a"]`.
   std::string ToString() const;
 
  private:
