@@ -141,7 +141,7 @@ class Decision {
     const int last = std::max(std::max(in_.record.last, state_attempt_), in_.record.earlier_steps);
     const int made = last - in_.record.earlier_steps;
     if (made >= in_.max_attempts) {
-      const bool failed = state_attempt_ > 0 && IsCompleted(app_.operation_state->phase) &&
+      const bool failed = app_.operation_state && IsCompleted(app_.operation_state->phase) &&
                           app_.operation_state->phase != "Succeeded";
       return Failed(failed ? Kind::kOperationFailed : Kind::kRevisionNotReached,
                     base::StrCat(" (", made, " attempts were made)"));
