@@ -27,8 +27,8 @@ std::string ReasonOf(kubernetes::ErrorKind kind) {
 
 absl::Status KubernetesFailure(const absl::Status& status, const base::Context& context) {
   if (const absl::Status ended = context.Check(); !ended.ok()) {
-    return absl::Status(ended.code(), base::StrCat(base::ToStd(ended.message()), ", during: ",
-                                                   base::ToStd(status.message())));
+    return absl::Status(ended.code(), base::StrCat(base::ToStd(ended.message()),
+                                                   ", during: ", base::ToStd(status.message())));
   }
   const kubernetes::ErrorDetail detail = kubernetes::DetailOf(status);
   base::ErrorInfo info;

@@ -39,18 +39,16 @@ absl::StatusOr<std::vector<ApplicationPtr>> ReadMatching(kubernetes::Client& cli
       },
       [&] { found.clear(); }, context);
   if (!listed.ok()) return listed.status();
-  std::sort(found.begin(), found.end(), [](const ApplicationPtr& a, const ApplicationPtr& b) {
-    return a->name < b->name;
-  });
+  std::sort(found.begin(), found.end(),
+            [](const ApplicationPtr& a, const ApplicationPtr& b) { return a->name < b->name; });
   return found;
 }
 
 }  // namespace
 
 bool Scope::Serves(const std::string& ns) const {
-  return served_namespaces.empty() ||
-         std::find(served_namespaces.begin(), served_namespaces.end(), ns) !=
-             served_namespaces.end();
+  return served_namespaces.empty() || std::find(served_namespaces.begin(), served_namespaces.end(),
+                                                ns) != served_namespaces.end();
 }
 
 std::string FirstThree(const std::vector<std::string>& items) {
@@ -82,8 +80,8 @@ absl::StatusOr<Resolution> Resolve(kubernetes::Client& client, base::WorkerPool&
     }
   }
 
-  std::vector<absl::StatusOr<std::vector<ApplicationPtr>>> answers(
-      queries.size(), absl::InternalError("not read"));
+  std::vector<absl::StatusOr<std::vector<ApplicationPtr>>> answers(queries.size(),
+                                                                   absl::InternalError("not read"));
   base::ParallelFor(helpers, queries.size(), [&](std::size_t i) {
     const Query& query = queries[i];
     answers[i] = query.name.empty() ? ReadMatching(client, query.ns, query.selector, context)
@@ -106,14 +104,14 @@ absl::StatusOr<Resolution> Resolve(kubernetes::Client& client, base::WorkerPool&
     auto& found = resolution.applications.emplace_back();
     if (!scope.Serves(query.ns)) {
       if (!resolution.refusal) {
-        resolution.refusal = {query.name.empty() ? v1::STEP_REASON_NO_APPLICATION_MATCHED
-                                                 : v1::STEP_REASON_APPLICATION_NOT_FOUND,
-                              base::StrCat("namespace ", query.ns, " of ",
-                                           query.name.empty()
-                                               ? base::StrCat("selector ", query.selector)
-                                               : base::StrCat("Application ", query.ns, "/",
-                                                              query.name),
-                                           " is not watched by this server (--watch-namespaces)")};
+        resolution.refusal = {
+            query.name.empty() ? v1::STEP_REASON_NO_APPLICATION_MATCHED
+                               : v1::STEP_REASON_APPLICATION_NOT_FOUND,
+            base::StrCat("namespace ", query.ns, " of ",
+                         query.name.empty()
+                             ? base::StrCat("selector ", query.selector)
+                             : base::StrCat("Application ", query.ns, "/", query.name),
+                         " is not watched by this server (--watch-namespaces)")};
       }
       continue;
     }
@@ -134,9 +132,8 @@ absl::StatusOr<Resolution> Resolve(kubernetes::Client& client, base::WorkerPool&
     }
   }
   if (resolution.refusal && resolution.refusal.message.empty()) {
-    resolution.refusal.message =
-        base::StrCat(missing.size() == 1 ? "Application " : "Applications ", FirstThree(missing),
-                     " not found");
+    resolution.refusal.message = base::StrCat(
+        missing.size() == 1 ? "Application " : "Applications ", FirstThree(missing), " not found");
   }
   return resolution;
 }

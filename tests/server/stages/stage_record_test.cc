@@ -1,0 +1,323 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "server/stages/stage_record.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "server/stages/enum_names.h"
+
+namespace gantry::stages {
+namespace {
+
+using argocd::ApplicationName;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::SizeIs;
+
+const absl::Time kNow = absl::FromUnixSeconds(1'700'000'000);
+const ApplicationName kApp = {"argocd", "shop"};
+const ApplicationName kOther = {"argocd", "bank"};
+
+// A record with a step that answered `status`, of the current promotion.
+StepRecord& AddStep(StageRecord& record, const std::string& name, v1::StepStatus status,
+                    const std::string& message = "") {
+  StepRecord& step = EnsureStep(record, name, "argocd-update", "hash");
+  RecordAnswer(record, step, status, v1::STEP_REASON_UNSPECIFIED, message, kNow);
+  return EnsureStep(record, name, "argocd-update", "hash");
+}
+
+StageRecord FullRecord() {
+  StageRecord record;
+  record.project = "shop";
+  record.stage = "prod";
+  MakeCurrent(record, "p1");
+  MakeCurrent(record, "p2");
+  StepRecord& step = EnsureStep(record, "update", "argocd-update", "hash");
+  EnsureApplication(step, kApp) = {
+      .name = kApp, .attempts = {1, 3, true}, .desired_revisions = {"v2", ""}};
+  RegisterHealthCheck(record, kApp, {"v2", ""});
+  RecordAnswer(record, step, v1::STEP_STATUS_RUNNING, v1::STEP_REASON_OPERATION_RUNNING, "waits",
+               kNow);
+  record.indicators = {{"canary", v1::HEALTH_STATE_UNHEALTHY, "5xx", kNow},
+                       {"load", v1::HEALTH_STATE_HEALTHY, "", std::nullopt}};
+  return record;
+}
+
+TEST(RecordFromSpecTest, ReadsWhatWasWritten) {
+  nlohmann::json spec;
+  WriteRecordToSpec(FullRecord(), spec);
+  const absl::StatusOr<StageRecord> read = RecordFromSpec(spec);
+  ASSERT_TRUE(read.ok()) << read.status();
+  EXPECT_EQ(*read, FullRecord());
+}
+
+TEST(RecordFromSpecTest, KeepsFieldsOfNewerVersions) {
+  nlohmann::json spec = {{"newField", {1, 2}}, {"stage", "old"}};
+  WriteRecordToSpec(FullRecord(), spec);
+  EXPECT_EQ(spec["newField"], nlohmann::json({1, 2}));
+  EXPECT_EQ(spec["stage"], "prod");
+}
+
+TEST(RecordFromSpecTest, AnEmptySpecIsAnEmptyRecord) {
+  const absl::StatusOr<StageRecord> read = RecordFromSpec(nlohmann::json::object());
+  ASSERT_TRUE(read.ok()) << read.status();
+  EXPECT_EQ(*read, StageRecord());
+}
+
+TEST(RecordFromSpecTest, AReasonOfANewerVersionDoesNotMatter) {
+  const auto read = RecordFromSpec({{"steps", {{{"name", "a"}, {"reason", "Invented"}}}}});
+  ASSERT_TRUE(read.ok()) << read.status();
+  EXPECT_EQ(read->steps[0].reason, v1::STEP_REASON_UNSPECIFIED);
+}
+
+struct MalformedSpec {
+  const char* name;
+  nlohmann::json spec;
+  const char* error;  // a part of it
+};
+
+class MalformedSpecTest : public ::testing::TestWithParam<MalformedSpec> {};
+
+TEST_P(MalformedSpecTest, IsRefused) {
+  const absl::StatusOr<StageRecord> read = RecordFromSpec(GetParam().spec);
+  ASSERT_FALSE(read.ok());
+  EXPECT_EQ(read.status().code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_THAT(std::string(read.status().message()), HasSubstr(GetParam().error));
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Specs, MalformedSpecTest,
+    ::testing::Values(
+        MalformedSpec{"NotAnObject", nlohmann::json::array(), "not an object"},
+        MalformedSpec{"PromotionIsText", {{"promotion", "p"}}, "string"},
+        MalformedSpec{"PromotionWithoutName", {{"promotion", {{"phase", "Running"}}}}, "name"},
+        MalformedSpec{
+            "UnknownPhase", {{"promotion", {{"name", "p"}, {"phase", "Odd"}}}}, "\"Odd\""},
+        MalformedSpec{
+            "TimeIsNoTime", {{"promotion", {{"name", "p"}, {"updateTime", "noon"}}}}, "\"noon\""},
+        MalformedSpec{"StepsAreAnObject", {{"steps", {{"a", 1}}}}, "steps is not an array"},
+        MalformedSpec{"StepIsANumber", {{"steps", {1}}}, "number"},
+        MalformedSpec{
+            "AttemptIsText",
+            {{"steps",
+              {{{"name", "s"},
+                {"applications", {{{"namespace", "n"}, {"name", "a"}, {"attempt", "one"}}}}}}}},
+            "string"},
+        MalformedSpec{
+            "RevisionsAreNumbers",
+            {{"healthChecks", {{{"namespace", "n"}, {"name", "a"}, {"desiredRevisions", {1}}}}}},
+            "number"}),
+    [](const auto& test) { return test.param.name; });
+
+TEST(PromotionTest, TheNewerOneSupersedesTheOlder) {
+  StageRecord record;
+  EXPECT_FALSE(IsSuperseded(record, "p1"));
+  MakeCurrent(record, "p1");
+  EXPECT_FALSE(IsSuperseded(record, "p1"));
+  EXPECT_FALSE(IsSuperseded(record, "p2"));
+  AddStep(record, "update", v1::STEP_STATUS_RUNNING);
+  MakeCurrent(record, "p2");
+  EXPECT_TRUE(IsSuperseded(record, "p1"));
+  EXPECT_FALSE(IsSuperseded(record, "p2"));
+  EXPECT_THAT(record.steps, IsEmpty());
+  EXPECT_EQ(record.promotion.phase, v1::PROMOTION_PHASE_RUNNING);
+}
+
+TEST(PromotionTest, MakingTheCurrentOneCurrentChangesNothing) {
+  StageRecord record = FullRecord();
+  MakeCurrent(record, "p2");
+  EXPECT_EQ(record, FullRecord());
+}
+
+TEST(PromotionTest, TheLastSixtyFourSupersededOnesAreRemembered) {
+  StageRecord record;
+  for (int i = 0; i <= 65; ++i) MakeCurrent(record, "p" + std::to_string(i));
+  EXPECT_THAT(record.superseded_promotions, SizeIs(kMaxSupersededPromotions));
+  EXPECT_FALSE(IsSuperseded(record, "p0"));
+  EXPECT_TRUE(IsSuperseded(record, "p1"));
+  EXPECT_TRUE(IsSuperseded(record, "p64"));
+}
+
+TEST(HashTest, IsTheSameOnEveryMachine) {
+  EXPECT_EQ(HashOf(""), "e3b0c44298fc1c149afbf4c8996fb924");
+  EXPECT_NE(HashOf("p1"), HashOf("p2"));
+}
+
+struct PhaseCase {
+  const char* name;
+  std::vector<v1::StepStatus> steps;
+  bool reported;
+  v1::PromotionPhase phase;
+};
+
+class PhaseTest : public ::testing::TestWithParam<PhaseCase> {};
+
+TEST_P(PhaseTest, FollowsFromTheLatestAnswersOfTheSteps) {
+  StageRecord record;
+  MakeCurrent(record, "p1");
+  record.promotion.reported = GetParam().reported;
+  int i = 0;
+  for (const v1::StepStatus status : GetParam().steps) {
+    AddStep(record, "step" + std::to_string(i++), status);
+  }
+  EXPECT_EQ(record.promotion.phase, GetParam().phase);
+  EXPECT_EQ(record.promotion.update_time, kNow);
+}
+
+constexpr auto kRunning = v1::STEP_STATUS_RUNNING;
+constexpr auto kFailed = v1::STEP_STATUS_FAILED;
+constexpr auto kSucceeded = v1::STEP_STATUS_SUCCEEDED;
+
+INSTANTIATE_TEST_SUITE_P(
+    Steps, PhaseTest,
+    ::testing::Values(
+        PhaseCase{"Running", {kRunning}, false, v1::PROMOTION_PHASE_RUNNING},
+        PhaseCase{"Succeeded", {kSucceeded}, false, v1::PROMOTION_PHASE_SUCCEEDED},
+        PhaseCase{"Failed", {kFailed}, false, v1::PROMOTION_PHASE_FAILED},
+        PhaseCase{
+            "RunningBeforeSucceeded", {kSucceeded, kRunning}, false, v1::PROMOTION_PHASE_RUNNING},
+        PhaseCase{"RunningBeforeFailed", {kFailed, kRunning}, false, v1::PROMOTION_PHASE_RUNNING},
+        PhaseCase{
+            "FailedBeforeSucceeded", {kFailed, kSucceeded}, false, v1::PROMOTION_PHASE_FAILED},
+        PhaseCase{"OnlyTheReportMaySaySucceeded", {kSucceeded}, true, v1::PROMOTION_PHASE_RUNNING},
+        PhaseCase{"FailedOverridesAReport", {kFailed}, true, v1::PROMOTION_PHASE_FAILED}),
+    [](const auto& test) { return test.param.name; });
+
+TEST(PhaseMessageTest, IsThatOfTheFailedStep) {
+  StageRecord record;
+  MakeCurrent(record, "p1");
+  AddStep(record, "a", kFailed, "one hook failed");
+  AddStep(record, "b", kSucceeded, "fine");
+  EXPECT_EQ(record.promotion.message, "one hook failed");
+}
+
+TEST(StepTest, OfAnotherPromotionIsNotFound) {
+  StageRecord record;
+  MakeCurrent(record, "p1");
+  AddStep(record, "update", kSucceeded);
+  EXPECT_NE(FindStep(record, "p1", "update"), nullptr);
+  EXPECT_EQ(FindStep(record, "p1", "other"), nullptr);
+  EXPECT_EQ(FindStep(record, "p2", "update"), nullptr);
+}
+
+TEST(StepTest, AnotherConfigurationStartsAnewButGoesOnCounting) {
+  StageRecord record;
+  MakeCurrent(record, "p1");
+  StepRecord& step = AddStep(record, "update", kSucceeded, "done");
+  EnsureApplication(step, kApp).attempts = {0, 2, true};
+  const StepRecord& changed = EnsureStep(record, "update", "argocd-update", "another hash");
+  EXPECT_EQ(changed.status, v1::STEP_STATUS_UNSPECIFIED);
+  EXPECT_EQ(changed.message, "");
+  EXPECT_EQ(changed.applications[0].attempts.last, 2);
+  EXPECT_FALSE(changed.applications[0].attempts.done);
+}
+
+TEST(AttemptsTest, AStepStartsCountingAfterTheOthersOfItsPromotion) {
+  StageRecord record;
+  MakeCurrent(record, "p1");
+  EnsureApplication(EnsureStep(record, "a", "argocd-update", "h"), kApp).attempts = {0, 2, true};
+  EnsureApplication(EnsureStep(record, "b", "argocd-update", "h"), kApp).attempts = {2, 3, false};
+
+  EXPECT_EQ(AttemptsOf(record, "p1", "a", kApp).last, 2);
+  EXPECT_EQ(AttemptsOf(record, "p1", "b", kApp).earlier_steps, 2);
+  EXPECT_EQ(AttemptsOf(record, "p1", "b", kApp).last, 3);
+  EXPECT_EQ(AttemptsOf(record, "p1", "c", kApp).earlier_steps, 3);
+  EXPECT_EQ(AttemptsOf(record, "p1", "c", kApp).last, 0);
+  EXPECT_EQ(AttemptsOf(record, "p1", "c", kOther).earlier_steps, 0);
+  EXPECT_EQ(AttemptsOf(record, "p2", "a", kApp).last, 0);
+}
+
+TEST(ApplicationTest, AreKeptInOrder) {
+  StepRecord step;
+  EnsureApplication(step, {"b", "x"});
+  EnsureApplication(step, {"a", "y"});
+  EnsureApplication(step, {"a", "x"});
+  EnsureApplication(step, {"a", "y"});
+  std::vector<std::string> names;
+  for (const auto& application : step.applications) names.push_back(ToString(application.name));
+  EXPECT_THAT(names, ElementsAre("a/x", "a/y", "b/x"));
+}
+
+std::vector<std::string> Checks(const StageRecord& record) {
+  std::vector<std::string> checks;
+  for (const HealthCheckRecord& check : record.health_checks) {
+    std::string text = check.application.name + " by " + check.promotion + ":";
+    for (const std::string& revision : check.desired_revisions) text += " " + revision + ";";
+    checks.push_back(text);
+  }
+  return checks;
+}
+
+TEST(HealthCheckTest, ReplacesTheEntryOfTheSameApplication) {
+  StageRecord record;
+  MakeCurrent(record, "p1");
+  RegisterHealthCheck(record, kApp, {"v1"});
+  RegisterHealthCheck(record, kOther, {"w1"});
+  MakeCurrent(record, "p2");
+  RegisterHealthCheck(record, kApp, {""});
+  EXPECT_THAT(Checks(record), ElementsAre("bank by p1: w1;", "shop by p2: ;"));
+}
+
+TEST(HealthCheckTest, WithinOnePromotionTheLaterNonEmptyRevisionWinsPerSource) {
+  StageRecord record;
+  MakeCurrent(record, "p1");
+  RegisterHealthCheck(record, kApp, {"v1", "", "x1"});
+  RegisterHealthCheck(record, kApp, {"", "w1", "x2"});
+  EXPECT_THAT(Checks(record), ElementsAre("shop by p1: v1; w1; x2;"));
+}
+
+TEST(HealthCheckTest, ADifferentNumberOfSourcesReplacesTheEntry) {
+  StageRecord record;
+  MakeCurrent(record, "p1");
+  RegisterHealthCheck(record, kApp, {"v1", "w1"});
+  RegisterHealthCheck(record, kApp, {""});
+  EXPECT_THAT(Checks(record), ElementsAre("shop by p1: ;"));
+}
+
+TEST(HealthCheckTest, APromotionThatSucceededAsAWholeDropsThoseOfOlderOnes) {
+  StageRecord record;
+  MakeCurrent(record, "p1");
+  RegisterHealthCheck(record, kOther, {"w1"});
+  MakeCurrent(record, "p2");
+  RegisterHealthCheck(record, kApp, {"v2"});
+  AddStep(record, "a", kRunning);
+  EXPECT_THAT(Checks(record), SizeIs(2));
+  AddStep(record, "a", kSucceeded);
+  EXPECT_THAT(Checks(record), ElementsAre("shop by p2: v2;"));
+}
+
+TEST(HealthCheckTest, APromotionThatRegisteredNoneDropsNone) {
+  StageRecord record;
+  MakeCurrent(record, "p1");
+  RegisterHealthCheck(record, kOther, {"w1"});
+  MakeCurrent(record, "p2");
+  AddStep(record, "a", kSucceeded);
+  EXPECT_THAT(Checks(record), ElementsAre("bank by p1: w1;"));
+}
+
+TEST(CutMessageTest, CutsBetweenCharacters) {
+  EXPECT_EQ(CutMessage("short"), "short");
+  EXPECT_EQ(CutMessage(std::string(2000, 'x')), std::string(kMaxMessageBytes, 'x'));
+  const std::string snowman = "\xE2\x98\x83";
+  std::string long_text = "x";
+  while (long_text.size() < 2000) long_text += snowman;
+  // 1 + 341 * 3 = 1024, so one byte less would leave half a snowman.
+  EXPECT_EQ(CutMessage(long_text).size(), 1024U);
+  EXPECT_EQ(CutMessage(long_text.substr(1)).size(), 1023U);
+}
+
+TEST(EnumNamesTest, AreSpelledAsKubernetesSpellsThem) {
+  EXPECT_EQ(ToWord(v1::STEP_REASON_OTHER_OPERATION_RUNNING), "OtherOperationRunning");
+  EXPECT_EQ(ToWord(v1::PROMOTION_PHASE_ABORTED), "Aborted");
+  EXPECT_EQ(ToWord(v1::HEALTH_STATE_NOT_APPLICABLE), "NotApplicable");
+  EXPECT_EQ(ToWord(v1::STEP_STATUS_UNSPECIFIED), "");
+  for (int i = 1; i <= v1::StepReason_MAX; ++i) {
+    const auto reason = static_cast<v1::StepReason>(i);
+    EXPECT_EQ(StepReasonFromWord(ToWord(reason)), reason);
+  }
+  EXPECT_EQ(StepStatusFromWord("running"), std::nullopt);
+}
+
+}  // namespace
+}  // namespace gantry::stages
