@@ -97,6 +97,10 @@ grpc::Status ToGrpcStatus(const absl::Status& status) {
 
 absl::Status Attribute(absl::Status status, const base::Context& context) {
   if (status.ok()) return status;
+  // gRPC also cancels a call at its deadline.
+  if (context.Remaining() == absl::ZeroDuration()) {
+    return absl::DeadlineExceededError("the call's deadline has passed");
+  }
   if (const absl::Status end = context.Check(); !end.ok()) return end;
   if (!absl::IsCancelled(status) && !absl::IsDeadlineExceeded(status)) return status;
   base::ErrorInfo info = base::ErrorInfoOf(status).value_or(base::ErrorInfo{});

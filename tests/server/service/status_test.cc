@@ -205,6 +205,8 @@ TEST(Attribute, Table) {
   base::Context late(absl::ZeroDuration());
   base::Context cancelled;
   cancelled.Cancel();
+  base::Context late_and_cancelled(absl::ZeroDuration());
+  late_and_cancelled.Cancel();
   struct {
     const char* name;
     absl::Status status;
@@ -216,6 +218,8 @@ TEST(Attribute, Table) {
       {"Unchanged", absl::UnavailableError("a"), open, absl::StatusCode::kUnavailable},
       {"NotFound", absl::NotFoundError("a"), open, absl::StatusCode::kNotFound},
       {"CallersDeadline", absl::UnavailableError("a"), late, absl::StatusCode::kDeadlineExceeded},
+      {"CancelledAtTheDeadline", absl::UnavailableError("a"), late_and_cancelled,
+       absl::StatusCode::kDeadlineExceeded},
       {"CallersCancel", absl::UnavailableError("a"), cancelled, absl::StatusCode::kCancelled},
       {"SomebodyElsesDeadline", absl::DeadlineExceededError("a"), open,
        absl::StatusCode::kUnavailable},

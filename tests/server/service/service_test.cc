@@ -1,0 +1,905 @@
+// SPDX-License-Identifier: Apache-2.0
+// The service over a real connection, with a step runner that does what each test says.
+#include <gmock/gmock.h>
+#include <google/protobuf/stubs/logging.h>
+#include <grpcpp/create_channel.h>
+#include <grpcpp/generic/generic_stub.h>
+#include <gtest/gtest.h>
+#include <poll.h>
+
+#include <chrono>
+#include <functional>
+#include <future>
+#include <map>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <sstream>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_split.h"
+#include "gantry/rpc/v1/error_details.pb.h"
+#include "gantry/rpc/v1/status.pb.h"
+#include "gantry/v1/promotion_step_service.grpc.pb.h"
+#include "server/base/error_info.h"
+#include "server/base/mutex.h"
+#include "server/observability/library_logs.h"
+#include "server/service/promotion_step_service.h"
+#include "server/service/server.h"
+
+namespace gantry::service {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::AnyOf;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::MatchesRegex;
+using ::testing::Not;
+using ::testing::SizeIs;
+
+using RunResult = absl::StatusOr<v1::RunStepResponse>;
+using Behaviour = std::function<RunResult(const steps::StepCall&, base::Context&)>;
+
+v1::RunStepResponse Succeeded() {
+  v1::RunStepResponse response;
+  response.set_status(v1::STEP_STATUS_SUCCEEDED);
+  return response;
+}
+
+class FakeRunner final : public steps::StepRunner {
+ public:
+  explicit FakeRunner(const Behaviour& behaviour) : behaviour_(behaviour) {}
+  std::string_view uses() const override { return "fake"; }
+  RunResult Run(const steps::StepCall& call, base::Context& context) override {
+    return behaviour_(call, context);
+  }
+
+ private:
+  const Behaviour& behaviour_;
+};
+
+// Something that happens once and can be waited for.
+class Event {
+ public:
+  void Set() {
+    base::MutexLock lock(mutex_);
+    set_ = true;
+    changed_.NotifyAll();
+  }
+  void Wait() {
+    base::MutexLock lock(mutex_);
+    while (!set_) changed_.Wait(mutex_);
+  }
+
+ private:
+  base::Mutex mutex_;
+  base::ConditionVariable changed_;
+  bool set_ ABSL_GUARDED_BY(mutex_) = false;
+};
+
+// Results of calls, in the order they end.
+template <typename T>
+class Results {
+ public:
+  void Add(T result) {
+    base::MutexLock lock(mutex_);
+    results_.push_back(std::move(result));
+    changed_.NotifyAll();
+  }
+  std::vector<T> WaitFor(std::size_t count) {
+    base::MutexLock lock(mutex_);
+    while (results_.size() < count) changed_.Wait(mutex_);
+    return results_;
+  }
+
+ private:
+  base::Mutex mutex_;
+  base::ConditionVariable changed_;
+  std::vector<T> results_ ABSL_GUARDED_BY(mutex_);
+};
+
+// As a client sees the end of a call.
+absl::Status WaitUntilItEnds(base::Context& context) {
+  while (true) {
+    if (absl::Status status = context.Check(); !status.ok()) return status;
+    const auto left = absl::ToInt64Milliseconds(std::min(context.Remaining(), absl::Minutes(1)));
+    pollfd waited{context.fd(), POLLIN, 0};
+    poll(&waited, 1, static_cast<int>(left) + 1);
+  }
+}
+
+grpc::ByteBuffer Bytes(const std::string& text) {
+  const grpc::Slice slice(text);
+  return grpc::ByteBuffer(&slice, 1);
+}
+
+std::string Text(const grpc::ByteBuffer& bytes) {
+  grpc::Slice slice;
+  EXPECT_TRUE(bytes.DumpToSingleSlice(&slice).ok());
+  return std::string(reinterpret_cast<const char*>(slice.begin()), slice.size());
+}
+
+std::vector<std::pair<std::string, std::string>> Violations(const grpc::Status& status) {
+  std::vector<std::pair<std::string, std::string>> violations;
+  rpc::v1::Status details;
+  EXPECT_TRUE(details.ParseFromString(status.error_details()));
+  for (const auto& any : details.details()) {
+    if (any.type_url() != "type.googleapis.com/google.rpc.BadRequest") continue;
+    rpc::v1::BadRequest detail;
+    EXPECT_TRUE(detail.ParseFromString(any.value()));
+    for (const auto& v : detail.field_violations()) {
+      violations.emplace_back(v.field(), v.description());
+    }
+  }
+  return violations;
+}
+
+// Reason and domain as "gantry.dev/REASON", and whether it says when to come again.
+struct Error {
+  std::string reason;
+  bool retry = false;
+};
+
+Error ErrorOf(const grpc::Status& status) {
+  Error error;
+  rpc::v1::Status details;
+  EXPECT_TRUE(details.ParseFromString(status.error_details()));
+  EXPECT_EQ(details.code(), status.error_code());
+  EXPECT_EQ(details.message(), status.error_message());
+  for (const auto& any : details.details()) {
+    if (any.type_url() == "type.googleapis.com/google.rpc.ErrorInfo") {
+      rpc::v1::ErrorInfo detail;
+      EXPECT_TRUE(detail.ParseFromString(any.value()));
+      error.reason = detail.domain() + "/" + detail.reason();
+    }
+    error.retry |= any.type_url() == "type.googleapis.com/google.rpc.RetryInfo";
+  }
+  return error;
+}
+
+v1::RunStepRequest GoodRequest() {
+  v1::RunStepRequest request;
+  request.set_project("team-a");
+  request.set_stage("prod");
+  request.set_promotion("p1");
+  request.set_step("sync");
+  request.set_uses("fake");
+  return request;
+}
+
+class FixedRandom final : public base::Random {
+ public:
+  double Uniform() override { return 0.75; }
+};
+
+struct ServiceSetup {
+  std::size_t workers = 4;
+  std::size_t queued = 16;
+  ServiceLimits limits;
+};
+
+class ServiceTest : public testing::Test {
+ protected:
+  explicit ServiceTest(const ServiceSetup& setup = {}) : workers_(setup.workers, setup.queued) {
+    observability::RedirectLibraryLogs(observability::Logger());
+    registry_.Add(std::make_unique<FakeRunner>(behaviour_));
+    service_.emplace(registry_, workers_, setup.limits, base::SystemClock(), random_,
+                     observability::MakeLogger(observability::LogFormat::kJson,
+                                               observability::LogLevel::kDebug, log_));
+    ServerOptions options;
+    options.host = "127.0.0.1";
+    auto server = Server::Start(options, *service_);
+    EXPECT_TRUE(server.ok()) << server.status();
+    server_ = *std::move(server);
+    server_->SetServing(true);
+    channel_ = NewChannel();
+    stub_ = v1::PromotionStepService::NewStub(channel_);
+  }
+
+  // A connection of its own.
+  std::shared_ptr<grpc::Channel> NewChannel(grpc::ChannelArguments arguments = {}) {
+    arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
+    return grpc::CreateCustomChannel("127.0.0.1:" + std::to_string(server_->port()),
+                                     grpc::InsecureChannelCredentials(), arguments);
+  }
+
+  grpc::Status RunStep(const v1::RunStepRequest& request) {
+    grpc::ClientContext context;
+    v1::RunStepResponse response;
+    return stub_->RunStep(&context, request, &response);
+  }
+
+  // A unary call by its name, with any bytes.
+  grpc::Status Call(const std::string& method, const std::string& request,
+                    std::string* response = nullptr) {
+    grpc::ClientContext context;
+    grpc::GenericStub stub(channel_);
+    const grpc::ByteBuffer sent = Bytes(request);
+    grpc::ByteBuffer received;
+    std::promise<grpc::Status> ended;
+    stub.UnaryCall(&context, method, grpc::StubOptions(), &sent, &received,
+                   [&ended](grpc::Status status) { ended.set_value(std::move(status)); });
+    grpc::Status status = ended.get_future().get();
+    if (status.ok() && response != nullptr) *response = Text(received);
+    return status;
+  }
+
+  grpc::Status RunStepBytes(const std::string& bytes) {
+    return Call("/gantry.v1.PromotionStepService/RunStep", bytes);
+  }
+
+  // Shut down first, so that no call still writes.
+  std::vector<nlohmann::json> LogLines() {
+    server_->Shutdown(absl::Hours(1));
+    std::vector<nlohmann::json> lines;
+    for (const auto line : absl::StrSplit(log_.str(), '\n', absl::SkipEmpty())) {
+      lines.push_back(nlohmann::json::parse(std::string(line)));
+    }
+    return lines;
+  }
+
+  Behaviour behaviour_ = [](const steps::StepCall&, base::Context&) { return Succeeded(); };
+  std::ostringstream log_;
+  FixedRandom random_;
+  steps::StepRegistry registry_;
+  base::WorkerPool workers_;
+  std::optional<PromotionStepServiceImpl> service_;
+  std::unique_ptr<Server> server_;
+  std::shared_ptr<grpc::Channel> channel_;
+  std::unique_ptr<v1::PromotionStepService::Stub> stub_;
+};
+
+TEST_F(ServiceTest, HandsTheRequestToItsRunnerAndTheVerdictBack) {
+  v1::RunStepRequest seen;
+  std::string caller;
+  behaviour_ = [&](const steps::StepCall& call, base::Context&) {
+    seen = call.request;
+    caller = call.caller;
+    v1::RunStepResponse response;
+    response.set_status(v1::STEP_STATUS_RUNNING);
+    response.set_reason(v1::STEP_REASON_OPERATION_RUNNING);
+    response.set_message("syncing");
+    return response;
+  };
+  v1::RunStepRequest request = GoodRequest();
+  request.set_actor("somebody");
+  request.set_dry_run(true);
+  (*request.mutable_config()->mutable_fields())["a"].set_string_value("b");
+  grpc::ClientContext context;
+  v1::RunStepResponse response;
+  ASSERT_TRUE(stub_->RunStep(&context, request, &response).ok());
+  EXPECT_EQ(seen.SerializeAsString(), request.SerializeAsString());
+  EXPECT_EQ(caller, "anonymous");
+  EXPECT_EQ(response.status(), v1::STEP_STATUS_RUNNING);
+  EXPECT_EQ(response.reason(), v1::STEP_REASON_OPERATION_RUNNING);
+  EXPECT_EQ(response.message(), "syncing");
+}
+
+TEST_F(ServiceTest, AStepWithoutANameIsNamedByItsKind) {
+  std::string step;
+  behaviour_ = [&](const steps::StepCall& call, base::Context&) {
+    step = call.request.step();
+    return Succeeded();
+  };
+  v1::RunStepRequest request = GoodRequest();
+  request.clear_step();
+  ASSERT_TRUE(RunStep(request).ok());
+  EXPECT_EQ(step, "fake");
+}
+
+TEST_F(ServiceTest, ALargeConfigurationPasses) {
+  std::size_t size = 0;
+  behaviour_ = [&](const steps::StepCall& call, base::Context&) {
+    size = call.request.config().fields().at("a").string_value().size();
+    return Succeeded();
+  };
+  v1::RunStepRequest request = GoodRequest();
+  (*request.mutable_config()->mutable_fields())["a"].set_string_value(std::string(1 << 20, 'x'));
+  EXPECT_TRUE(RunStep(request).ok());
+  EXPECT_EQ(size, std::size_t{1} << 20);
+}
+
+TEST_F(ServiceTest, ATooLargeRequestIsRefusedUnread) {
+  v1::RunStepRequest request = GoodRequest();
+  (*request.mutable_config()->mutable_fields())["a"].set_string_value(std::string(5 << 20, 'x'));
+  EXPECT_EQ(RunStep(request).error_code(), grpc::StatusCode::RESOURCE_EXHAUSTED);
+  EXPECT_TRUE(RunStep(GoodRequest()).ok());
+}
+
+TEST_F(ServiceTest, ASmallRequestThatUnpacksToALargeOneIsRefused) {
+  v1::RunStepRequest request = GoodRequest();
+  (*request.mutable_config()->mutable_fields())["a"].set_string_value(std::string(64 << 20, 'x'));
+  grpc::ClientContext context;
+  context.set_compression_algorithm(GRPC_COMPRESS_GZIP);
+  v1::RunStepResponse response;
+  EXPECT_EQ(stub_->RunStep(&context, request, &response).error_code(),
+            grpc::StatusCode::RESOURCE_EXHAUSTED);
+  EXPECT_TRUE(RunStep(GoodRequest()).ok());
+}
+
+TEST_F(ServiceTest, EveryViolationIsToldAndNoRunnerIsCalled) {
+  bool called = false;
+  behaviour_ = [&](const steps::StepCall&, base::Context&) {
+    called = true;
+    return Succeeded();
+  };
+  v1::RunStepRequest request;
+  request.set_stage("Prod");
+  request.set_uses("unknown");
+  const grpc::Status status = RunStep(request);
+  EXPECT_EQ(status.error_code(), grpc::StatusCode::INVALID_ARGUMENT);
+  EXPECT_EQ(ErrorOf(status).reason, "gantry.dev/INVALID_REQUEST");
+  std::vector<std::string> fields;
+  for (const auto& [field, description] : Violations(status)) fields.push_back(field);
+  EXPECT_THAT(fields, ElementsAre("project", "stage", "promotion", "uses"));
+  EXPECT_THAT(status.error_message(), HasSubstr("uses: expected one of fake; found \"unknown\""));
+  EXPECT_FALSE(called);
+}
+
+TEST_F(ServiceTest, TheLongestErrorsReachTheCaller) {
+  // Beyond 8 KiB of trailers the client would see RESOURCE_EXHAUSTED instead.
+  std::string umlauts;
+  for (int i = 0; i < 5000; ++i) umlauts += "\xc3\xa4";
+  v1::RunStepRequest request;
+  request.set_project(umlauts);
+  request.set_stage(umlauts);
+  request.set_promotion(umlauts + "\n");
+  request.set_step(umlauts + "\n");
+  request.set_uses(umlauts);
+  request.set_actor(umlauts + "\n");
+  for (int i = 0; i < 20; ++i) {
+    (*request.mutable_config()->mutable_fields())[std::to_string(i) + umlauts];
+    (*request.mutable_previous_output()->mutable_fields())[std::to_string(i) + umlauts];
+  }
+  const grpc::Status status = RunStep(request);
+  EXPECT_EQ(status.error_code(), grpc::StatusCode::INVALID_ARGUMENT) << status.error_message();
+  EXPECT_FALSE(Violations(status).empty());
+}
+
+TEST_F(ServiceTest, BytesThatAreNoMessageAreTold) {
+  google::protobuf::Struct deep;
+  google::protobuf::Value* value = &(*deep.mutable_fields())["a"];
+  for (int i = 0; i < 200; ++i) value = value->mutable_list_value()->add_values();
+  v1::RunStepRequest nested = GoodRequest();
+  *nested.mutable_config() = deep;
+
+  struct {
+    const char* name;
+    std::string bytes;
+    std::string field;
+    std::string description;
+  } const table[] = {
+      {"Garbage", "\xff\xff\xff\xff", "", "no gantry.v1.RunStepRequest"},
+      {"CutOff", GoodRequest().SerializeAsString() + "\x32\x05", "", "cut off"},
+      {"NotUtf8", GoodRequest().SerializeAsString() + "\x3a\x02\xc3\x28", "actor", "not UTF-8"},
+      {"NestedTooDeep", nested.SerializeAsString(), "config", "nested deeper than 100 levels"},
+  };
+  for (const auto& c : table) {
+    const grpc::Status status = RunStepBytes(c.bytes);
+    EXPECT_EQ(status.error_code(), grpc::StatusCode::INVALID_ARGUMENT) << c.name;
+    const auto violations = Violations(status);
+    ASSERT_THAT(violations, SizeIs(1)) << c.name;
+    EXPECT_EQ(violations[0].first, c.field) << c.name;
+    EXPECT_THAT(violations[0].second, HasSubstr(c.description)) << c.name;
+  }
+  EXPECT_TRUE(RunStepBytes(GoodRequest().SerializeAsString()).ok());
+}
+
+TEST_F(ServiceTest, NoBytesAtAllLackEveryRequiredField) {
+  const grpc::Status status = RunStepBytes("");
+  EXPECT_EQ(status.error_code(), grpc::StatusCode::INVALID_ARGUMENT);
+  EXPECT_THAT(Violations(status), SizeIs(4));
+}
+
+TEST_F(ServiceTest, ARunnersErrorKeepsItsDetails) {
+  behaviour_ = [](const steps::StepCall&, base::Context&) -> RunResult {
+    base::ErrorInfo info;
+    info.reason = "KUBERNETES_UNREACHABLE";
+    info.retry_delay = absl::Seconds(3);
+    return base::WithErrorInfo(absl::UnavailableError("connection refused"), info);
+  };
+  const grpc::Status status = RunStep(GoodRequest());
+  EXPECT_EQ(status.error_code(), grpc::StatusCode::UNAVAILABLE);
+  EXPECT_EQ(status.error_message(), "connection refused");
+  EXPECT_EQ(ErrorOf(status).reason, "gantry.dev/KUBERNETES_UNREACHABLE");
+  EXPECT_TRUE(ErrorOf(status).retry);
+}
+
+TEST_F(ServiceTest, SomebodyElsesDeadlineIsNotTheCallers) {
+  behaviour_ = [](const steps::StepCall&, base::Context&) -> RunResult {
+    return absl::DeadlineExceededError("the API server took too long");
+  };
+  const grpc::Status status = RunStep(GoodRequest());
+  EXPECT_EQ(status.error_code(), grpc::StatusCode::UNAVAILABLE);
+  EXPECT_TRUE(ErrorOf(status).retry);
+}
+
+TEST_F(ServiceTest, ARunnerThatThrowsDoesNotEndTheProcess) {
+  behaviour_ = [](const steps::StepCall&, base::Context&) -> RunResult {
+    throw std::runtime_error("boom");
+  };
+  const grpc::Status status = RunStep(GoodRequest());
+  EXPECT_EQ(status.error_code(), grpc::StatusCode::INTERNAL);
+  EXPECT_THAT(status.error_message(), Not(HasSubstr("boom")));
+  EXPECT_EQ(ErrorOf(status).reason, "gantry.dev/INTERNAL");
+}
+
+TEST_F(ServiceTest, TheCallersCancellationReachesTheContext) {
+  Event begun;
+  std::promise<absl::Status> ended;
+  behaviour_ = [&](const steps::StepCall&, base::Context& context) -> RunResult {
+    begun.Set();
+    const absl::Status status = WaitUntilItEnds(context);
+    ended.set_value(status);
+    return status;
+  };
+  grpc::ClientContext context;
+  v1::RunStepResponse response;
+  const v1::RunStepRequest request = GoodRequest();
+  std::promise<grpc::Status> seen;
+  stub_->async()->RunStep(&context, &request, &response,
+                          [&seen](grpc::Status status) { seen.set_value(std::move(status)); });
+  begun.Wait();
+  context.TryCancel();
+  EXPECT_EQ(ended.get_future().get().code(), absl::StatusCode::kCancelled);
+  EXPECT_EQ(seen.get_future().get().error_code(), grpc::StatusCode::CANCELLED);
+}
+
+TEST_F(ServiceTest, TheCallersDeadlineReachesTheContext) {
+  std::promise<absl::Duration> left;
+  behaviour_ = [&](const steps::StepCall&, base::Context& context) -> RunResult {
+    left.set_value(context.Remaining());
+    return Succeeded();
+  };
+  grpc::ClientContext context;
+  context.set_deadline(std::chrono::system_clock::now() + std::chrono::hours(5));
+  v1::RunStepResponse response;
+  ASSERT_TRUE(stub_->RunStep(&context, GoodRequest(), &response).ok());
+  const absl::Duration seen = left.get_future().get();
+  EXPECT_GT(seen, absl::Hours(4));
+  EXPECT_LE(seen, absl::Hours(5) + absl::Seconds(1));
+}
+
+TEST_F(ServiceTest, TheDeadlineEndsTheCall) {
+  std::promise<absl::Status> ended;
+  behaviour_ = [&](const steps::StepCall&, base::Context& context) -> RunResult {
+    const absl::Status status = WaitUntilItEnds(context);
+    ended.set_value(status);
+    return status;
+  };
+  grpc::ClientContext context;
+  context.set_deadline(std::chrono::system_clock::now() + std::chrono::milliseconds(500));
+  v1::RunStepResponse response;
+  EXPECT_EQ(stub_->RunStep(&context, GoodRequest(), &response).error_code(),
+            grpc::StatusCode::DEADLINE_EXCEEDED);
+  EXPECT_FALSE(ended.get_future().get().ok());
+}
+
+TEST_F(ServiceTest, ACallWithoutADeadlineGetsOneThatLeavesRoomForItsWait) {
+  std::promise<absl::Duration> left;
+  behaviour_ = [&](const steps::StepCall&, base::Context& context) -> RunResult {
+    left.set_value(context.Remaining());
+    return Succeeded();
+  };
+  v1::RunStepRequest request = GoodRequest();
+  request.mutable_wait()->set_seconds(600);
+  ASSERT_TRUE(RunStep(request).ok());
+  const absl::Duration seen = left.get_future().get();
+  EXPECT_GT(seen, absl::Minutes(10));
+  EXPECT_LE(seen, absl::Minutes(12));
+}
+
+class NoTimeTest : public ServiceTest {
+ protected:
+  static ServiceSetup NoTime() {
+    ServiceSetup setup;
+    setup.limits.default_deadline = absl::ZeroDuration();
+    return setup;
+  }
+  NoTimeTest() : ServiceTest(NoTime()) {}
+};
+
+TEST_F(NoTimeTest, ACallThatEndedInTheQueueIsNotBegun) {
+  bool called = false;
+  behaviour_ = [&](const steps::StepCall&, base::Context&) {
+    called = true;
+    return Succeeded();
+  };
+  const grpc::Status status = RunStep(GoodRequest());
+  EXPECT_EQ(status.error_code(), grpc::StatusCode::DEADLINE_EXCEEDED);
+  EXPECT_THAT(status.error_message(), HasSubstr("the call gave no deadline and took longer"));
+  EXPECT_FALSE(called);
+}
+
+class BusyTest : public ServiceTest {
+ protected:
+  static ServiceSetup OneWorker() {
+    ServiceSetup setup;
+    setup.workers = 1;
+    setup.queued = 1;
+    return setup;
+  }
+  BusyTest() : ServiceTest(OneWorker()) {}
+};
+
+TEST_F(BusyTest, MoreThanTheQueueHoldsIsRefused) {
+  Event begun;
+  Event release;
+  behaviour_ = [&](const steps::StepCall&, base::Context&) {
+    begun.Set();
+    release.Wait();
+    return Succeeded();
+  };
+  const v1::RunStepRequest request = GoodRequest();
+  struct Pending {
+    grpc::ClientContext context;
+    v1::RunStepResponse response;
+  } calls[3];
+  Results<grpc::Status> results;
+  const auto start = [&](Pending& call) {
+    stub_->async()->RunStep(&call.context, &request, &call.response,
+                            [&results](grpc::Status status) { results.Add(std::move(status)); });
+  };
+  start(calls[0]);
+  begun.Wait();
+  // One of these is queued, whichever arrives first; the other finds no room.
+  start(calls[1]);
+  start(calls[2]);
+  const grpc::Status refused = results.WaitFor(1)[0];
+  EXPECT_EQ(refused.error_code(), grpc::StatusCode::RESOURCE_EXHAUSTED);
+  EXPECT_EQ(ErrorOf(refused).reason, "gantry.dev/TOO_MANY_STEPS");
+  EXPECT_TRUE(ErrorOf(refused).retry);
+  release.Set();
+  const auto all = results.WaitFor(3);
+  EXPECT_TRUE(all[1].ok()) << all[1].error_message();
+  EXPECT_TRUE(all[2].ok()) << all[2].error_message();
+}
+
+TEST_F(ServiceTest, AGoodRequestIdIsSentBack) {
+  struct {
+    const char* name;
+    std::string sent;
+    std::string expected;
+  } const table[] = {
+      {"None", "", "c0000000c0000000c0000000c0000000"},
+      {"Good", "req-1 {x}", "req-1 {x}"},
+      {"Longest", std::string(128, 'r'), std::string(128, 'r')},
+      {"TooLong", std::string(129, 'r'), "c0000000c0000000c0000000c0000000"},
+  };
+  for (const auto& c : table) {
+    for (const bool good_request : {true, false}) {
+      grpc::ClientContext context;
+      if (!c.sent.empty()) context.AddMetadata("x-request-id", c.sent);
+      v1::RunStepResponse response;
+      EXPECT_EQ(
+          stub_->RunStep(&context, good_request ? GoodRequest() : v1::RunStepRequest(), &response)
+              .ok(),
+          good_request);
+      const auto& metadata = context.GetServerInitialMetadata();
+      const auto found = metadata.find("x-request-id");
+      ASSERT_NE(found, metadata.end()) << c.name;
+      EXPECT_EQ(std::string(found->second.data(), found->second.size()), c.expected) << c.name;
+    }
+  }
+}
+
+TEST_F(ServiceTest, EveryLineOfACallSaysWhoseItIs) {
+  behaviour_ = [](const steps::StepCall& call, base::Context&) {
+    call.log.Debug("working");
+    v1::RunStepResponse response;
+    response.set_status(v1::STEP_STATUS_ERRORED);
+    response.set_reason(v1::STEP_REASON_NOT_AUTHORIZED);
+    return response;
+  };
+  v1::RunStepRequest request = GoodRequest();
+  (*request.mutable_config()->mutable_fields())["token"].set_string_value("sesame");
+  grpc::ClientContext context;
+  context.AddMetadata("x-request-id", "req-1");
+  v1::RunStepResponse response;
+  ASSERT_TRUE(stub_->RunStep(&context, request, &response).ok());
+  const auto lines = LogLines();
+  ASSERT_THAT(lines, SizeIs(2));
+  for (const auto& line : lines) {
+    EXPECT_EQ(line.at("request_id"), "req-1");
+    EXPECT_EQ(line.at("method"), "RunStep");
+    EXPECT_EQ(line.at("project"), "team-a");
+    EXPECT_EQ(line.at("stage"), "prod");
+    EXPECT_EQ(line.at("promotion"), "p1");
+    EXPECT_EQ(line.at("step"), "sync");
+  }
+  EXPECT_EQ(lines[0].at("message"), "working");
+  EXPECT_EQ(lines[1].at("message"), "step judged");
+  EXPECT_EQ(lines[1].at("level"), "info");
+  EXPECT_EQ(lines[1].at("code"), "OK");
+  EXPECT_EQ(lines[1].at("status"), "ERRORED");
+  EXPECT_EQ(lines[1].at("reason"), "NOT_AUTHORIZED");
+  EXPECT_THAT(lines[1].at("duration_ms").get<std::string>(), MatchesRegex("[0-9]+\\.[0-9]+"));
+  EXPECT_THAT(log_.str(), Not(HasSubstr("sesame")));
+}
+
+TEST_F(ServiceTest, AnErrorIsOneWarning) {
+  behaviour_ = [](const steps::StepCall&, base::Context&) -> RunResult {
+    return absl::UnavailableError("connection refused");
+  };
+  EXPECT_FALSE(RunStep(GoodRequest()).ok());
+  const auto lines = LogLines();
+  ASSERT_THAT(lines, SizeIs(1));
+  EXPECT_EQ(lines[0].at("level"), "warning");
+  EXPECT_EQ(lines[0].at("code"), "UNAVAILABLE");
+  EXPECT_EQ(lines[0].at("error"), "connection refused");
+  EXPECT_EQ(lines[0].at("promotion"), "p1");
+}
+
+TEST_F(ServiceTest, ARefusedRequestCannotFillTheLog) {
+  v1::RunStepRequest request = GoodRequest();
+  request.set_project(std::string(1 << 20, 'A'));
+  request.set_promotion(std::string(1 << 20, '\n'));
+  EXPECT_FALSE(RunStep(request).ok());
+  const auto lines = LogLines();
+  ASSERT_THAT(lines, SizeIs(1));
+  EXPECT_THAT(log_.str(), SizeIs(testing::Lt(4096u)));
+}
+
+TEST_F(ServiceTest, TheOtherMethodsSayThatTheyAreNotServed) {
+  for (const std::string method : {"GetStageHealth", "ListStageHealth", "WatchStageHealth",
+                                   "ReportPromotion", "ReportIndicator", "ListStepKinds"}) {
+    const grpc::Status status = Call("/gantry.v1.PromotionStepService/" + method, "");
+    EXPECT_EQ(status.error_code(), grpc::StatusCode::UNIMPLEMENTED) << method;
+    EXPECT_EQ(status.error_message(), method + " is not served by this version of the server");
+    EXPECT_EQ(ErrorOf(status).reason, "gantry.dev/UNIMPLEMENTED");
+  }
+}
+
+TEST_F(ServiceTest, BadBytesForATypedMethodDoNoHarm) {
+  for (const std::string method :
+       {"GetStageHealth", "ListStageHealth", "WatchStageHealth", "ReportPromotion",
+        "ReportIndicator", "ListStepKinds", "NoSuchMethod"}) {
+    EXPECT_FALSE(Call("/gantry.v1.PromotionStepService/" + method, "\xff\xff").ok()) << method;
+  }
+  EXPECT_TRUE(RunStep(GoodRequest()).ok());
+}
+
+// grpc.health.v1.HealthCheckRequest and -Response are one field each.
+std::string HealthRequest(const std::string& service) {
+  return "\x0a" + std::string(1, static_cast<char>(service.size())) + service;
+}
+const std::string kServing = "\x08\x01";
+const std::string kNotServing = "\x08\x02";
+
+TEST_F(ServiceTest, HealthFollowsTheServer) {
+  for (const bool serving : {true, false, true}) {
+    server_->SetServing(serving);
+    for (const std::string service : {"", "gantry.v1.PromotionStepService"}) {
+      std::string response;
+      ASSERT_TRUE(Call("/grpc.health.v1.Health/Check", HealthRequest(service), &response).ok());
+      EXPECT_EQ(response, serving ? kServing : kNotServing) << service;
+    }
+  }
+  EXPECT_EQ(Call("/grpc.health.v1.Health/Check", HealthRequest("other")).error_code(),
+            grpc::StatusCode::NOT_FOUND);
+}
+
+// A stream by its method's name, one operation at a time.
+class Stream {
+ public:
+  Stream(const std::shared_ptr<grpc::Channel>& channel, const std::string& method)
+      : stub_(channel), stream_(stub_.PrepareCall(&context_, method, &queue_)) {
+    stream_->StartCall(nullptr);
+    Wait();
+  }
+  ~Stream() {
+    context_.TryCancel();
+    Finish();
+    queue_.Shutdown();
+    void* tag = nullptr;
+    bool good = false;
+    while (queue_.Next(&tag, &good)) {
+    }
+  }
+
+  void Write(const std::string& bytes) {
+    stream_->Write(Bytes(bytes), nullptr);
+    Wait();
+  }
+  // Nothing when the stream has ended.
+  std::optional<std::string> Read() {
+    grpc::ByteBuffer bytes;
+    stream_->Read(&bytes, nullptr);
+    if (!Wait()) return std::nullopt;
+    return Text(bytes);
+  }
+  grpc::Status Finish() {
+    if (!finished_) {
+      stream_->Finish(&finished_.emplace(), nullptr);
+      Wait();
+    }
+    return *finished_;
+  }
+
+ private:
+  bool Wait() {
+    void* tag = nullptr;
+    bool good = false;
+    return queue_.Next(&tag, &good) && good;
+  }
+
+  grpc::ClientContext context_;
+  grpc::CompletionQueue queue_;
+  grpc::GenericStub stub_;
+  std::unique_ptr<grpc::GenericClientAsyncReaderWriter> stream_;
+  std::optional<grpc::Status> finished_;
+};
+
+TEST_F(ServiceTest, ReflectionListsTheService) {
+  Stream stream(channel_, "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo");
+  stream.Write(std::string("\x3a\x00", 2));  // list_services: ""
+  const auto answer = stream.Read();
+  ASSERT_TRUE(answer.has_value());
+  EXPECT_THAT(*answer, HasSubstr("gantry.v1.PromotionStepService"));
+  EXPECT_THAT(*answer, HasSubstr("grpc.health.v1.Health"));
+}
+
+TEST_F(ServiceTest, ManyReflectionStreamsDoNotKeepStepsFromRunning) {
+  std::vector<std::unique_ptr<Stream>> streams;
+  for (int i = 0; i < 20; ++i) {
+    streams.push_back(std::make_unique<Stream>(
+        channel_, "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo"));
+  }
+  EXPECT_TRUE(RunStep(GoodRequest()).ok());
+}
+
+TEST_F(ServiceTest, CallsInProgressFinishBeforeTheServerStops) {
+  Event begun;
+  Event release;
+  behaviour_ = [&](const steps::StepCall&, base::Context&) {
+    begun.Set();
+    release.Wait();
+    return Succeeded();
+  };
+  std::promise<grpc::Status> first;
+  std::thread caller([&] { first.set_value(RunStep(GoodRequest())); });
+  begun.Wait();
+  Stream health(channel_, "/grpc.health.v1.Health/Watch");
+  health.Write(HealthRequest(""));
+  EXPECT_EQ(health.Read(), kServing);
+
+  std::thread stopper([this] { server_->Shutdown(absl::Hours(1)); });
+  EXPECT_EQ(health.Read(), kNotServing);
+  grpc::ClientContext context;
+  v1::RunStepResponse response;
+  const auto stub = v1::PromotionStepService::NewStub(NewChannel());
+  // Refused by the service, or by a port that is closed already.
+  EXPECT_EQ(stub->RunStep(&context, GoodRequest(), &response).error_code(),
+            grpc::StatusCode::UNAVAILABLE);
+  release.Set();
+  const grpc::Status status = first.get_future().get();
+  EXPECT_TRUE(status.ok()) << status.error_message();
+  caller.join();
+  // Within the hour, although the health stream stays open.
+  stopper.join();
+}
+
+TEST_F(ServiceTest, ACallDuringDrainingIsRefusedWithDetails) {
+  service_->calls().StartDraining();
+  const grpc::Status status = RunStep(GoodRequest());
+  EXPECT_EQ(status.error_code(), grpc::StatusCode::UNAVAILABLE);
+  EXPECT_EQ(ErrorOf(status).reason, "gantry.dev/SERVER_DRAINING");
+  EXPECT_TRUE(ErrorOf(status).retry);
+}
+
+TEST_F(ServiceTest, CallsLeftAtTheEndOfDrainingAreCancelled) {
+  Event begun;
+  std::promise<absl::Status> ended;
+  behaviour_ = [&](const steps::StepCall&, base::Context& context) -> RunResult {
+    begun.Set();
+    const absl::Status status = WaitUntilItEnds(context);
+    ended.set_value(status);
+    return status;
+  };
+  std::promise<grpc::Status> seen;
+  std::thread caller([&] { seen.set_value(RunStep(GoodRequest())); });
+  begun.Wait();
+  server_->Shutdown(absl::ZeroDuration());
+  EXPECT_EQ(ended.get_future().get().code(), absl::StatusCode::kCancelled);
+  EXPECT_FALSE(seen.get_future().get().ok());
+  caller.join();
+}
+
+TEST_F(ServiceTest, NoAnswerIsLostWhileTheServerStops) {
+  constexpr std::size_t kCalls = 4;
+  Results<int> begun;
+  Event release;
+  behaviour_ = [&](const steps::StepCall&, base::Context&) {
+    begun.Add(0);
+    release.Wait();
+    return Succeeded();
+  };
+  const v1::RunStepRequest request = GoodRequest();
+  struct Pending {
+    grpc::ClientContext context;
+    v1::RunStepResponse response;
+  } calls[kCalls];
+  Results<grpc::Status> results;
+  for (Pending& call : calls) {
+    stub_->async()->RunStep(&call.context, &request, &call.response,
+                            [&results](grpc::Status status) { results.Add(std::move(status)); });
+  }
+  begun.WaitFor(kCalls);
+  std::thread stopper([this] { server_->Shutdown(absl::Hours(1)); });
+  release.Set();
+  for (const grpc::Status& status : results.WaitFor(kCalls)) {
+    EXPECT_TRUE(status.ok()) << status.error_message();
+  }
+  stopper.join();
+}
+
+TEST_F(ServiceTest, CancellationMayRaceWithTheEndOfTheCall) {
+  behaviour_ = [](const steps::StepCall&, base::Context& context) -> RunResult {
+    if (absl::Status status = context.Check(); !status.ok()) return status;
+    return Succeeded();
+  };
+  const v1::RunStepRequest request = GoodRequest();
+  for (int round = 0; round < 50; ++round) {
+    struct Pending {
+      grpc::ClientContext context;
+      v1::RunStepResponse response;
+    } calls[8];
+    Results<grpc::Status> results;
+    for (Pending& call : calls) {
+      stub_->async()->RunStep(&call.context, &request, &call.response,
+                              [&results](grpc::Status status) { results.Add(std::move(status)); });
+    }
+    if (round % 2 == 1) results.WaitFor(1);
+    for (Pending& call : calls) call.context.TryCancel();
+    for (const grpc::Status& status : results.WaitFor(8)) {
+      EXPECT_THAT(status.error_code(), AnyOf(grpc::StatusCode::OK, grpc::StatusCode::CANCELLED));
+    }
+  }
+  EXPECT_TRUE(RunStep(GoodRequest()).ok());
+}
+
+TEST_F(ServiceTest, StoppingMayRaceWithNewCalls) {
+  std::vector<std::thread> callers;
+  Results<int> first;
+  for (int t = 0; t < 4; ++t) {
+    callers.emplace_back([this, &first] {
+      const auto stub = v1::PromotionStepService::NewStub(NewChannel());
+      while (true) {
+        grpc::ClientContext context;
+        v1::RunStepResponse response;
+        const grpc::Status status = stub->RunStep(&context, GoodRequest(), &response);
+        first.Add(0);
+        if (!status.ok()) return;
+      }
+    });
+  }
+  first.WaitFor(20);
+  server_->Shutdown(absl::Hours(1));
+  for (std::thread& caller : callers) caller.join();
+}
+
+TEST_F(ServiceTest, ShutdownTwiceIsOnce) {
+  server_->Shutdown(absl::Hours(1));
+  server_->Shutdown(absl::Hours(1));
+}
+
+TEST_F(ServiceTest, APortInUseIsOneSentence) {
+  PromotionStepServiceImpl other(registry_, workers_, ServiceLimits(), base::SystemClock(), random_,
+                                 observability::Logger());
+  ServerOptions options;
+  options.host = "127.0.0.1";
+  options.port = server_->port();
+  const auto second = Server::Start(options, other);
+  ASSERT_FALSE(second.ok());
+  EXPECT_EQ(second.status().message(), "cannot listen on 127.0.0.1 port " +
+                                           std::to_string(server_->port()) +
+                                           " (--listen): Address already in use");
+}
+
+}  // namespace
+}  // namespace gantry::service
