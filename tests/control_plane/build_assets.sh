@@ -15,6 +15,8 @@
 #
 # The cached result is named after the lines of this file that are not comments:
 # a change to any of them means a new build.
+# shellcheck disable=SC2317  # because of the exit in the last line
+
 set -euo pipefail
 shopt -s inherit_errexit
 

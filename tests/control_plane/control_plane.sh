@@ -3,6 +3,8 @@
 #
 # A real Kubernetes control plane (kube-apiserver and etcd) for tests, on loopback
 # ports, with users and the custom resources that Gantry works with. See README.md.
+# shellcheck disable=SC2317  # because of the exit in the last line
+
 set -euo pipefail
 shopt -s inherit_errexit
 unset CDPATH

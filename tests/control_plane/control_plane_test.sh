@@ -2,6 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # Tests of control_plane.sh. Usage: control_plane_test.sh [TEST...]; default: all of them.
+# shellcheck disable=SC2317  # because of the exit in the last line
+
 set -euo pipefail
 shopt -s inherit_errexit
 unset CDPATH
