@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef GANTRY_CLIENT_CLIENT_H_
+#define GANTRY_CLIENT_CLIENT_H_
+
+#include <functional>
+#include <memory>
+
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "gantry/client/connection.h"
+#include "gantry/client/run_step.h"
+#include "gantry/v1/promotion_step_service.pb.h"
+
+namespace gantry::client {
+
+// Calls a Gantry service:
+//
+//   gantry::client::Client client(gantry::client::Connect("127.0.0.1:50051"));
+//   auto response = client.RunStep(request, absl::Seconds(30));
+//
+// Spares the caller the knowledge of when to call again, how long to wait, and what an error means.
+// Cheap to copy: copies share the connection. Any thread may use it; the methods block.
+class Client {
+ public:
+  explicit Client(std::shared_ptr<Connection> connection);
+
+  // Sends one call. Fails with DEADLINE_EXCEEDED when there is no answer within `timeout`. The
+  // details of an error are read with the functions in errors.h. A verdict on the step, good or
+  // bad, is no error.
+  absl::StatusOr<v1::RunStepResponse> RunStep(const v1::RunStepRequest& request,
+                                              absl::Duration timeout) const;
+
+  // Calls until the step has left RUNNING, handing each answer's output to the next call.
+  //
+  // After RUNNING the next call comes after `retry_after` (up to a quarter more, so that callers
+  // spread out), at once if the service held the call, and without a `retry_after` after a backoff.
+  // UNAVAILABLE, RESOURCE_EXHAUSTED and DEADLINE_EXCEEDED are retried after a backoff, and not
+  // before the service's RetryInfo. The backoff is drawn from the upper half of 1 s, 2 s, 4 s, 8 s,
+  // then 10 s. Any other error ends it: repeating such a call would not help.
+  //
+  // A dry run ends with its first answer. `request.wait` is not used, see RunStepOptions::hold.
+  // `on_progress`, if any, is called on this thread after every call but the last.
+  RunStepResult RunStepUntilDone(
+      v1::RunStepRequest request, const RunStepOptions& options = {},
+      const std::function<void(const RunStepProgress&)>& on_progress = nullptr) const;
+
+ private:
+  std::shared_ptr<Connection> connection_;
+};
+
+}  // namespace gantry::client
+
+#endif  // GANTRY_CLIENT_CLIENT_H_

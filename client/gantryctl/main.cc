@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <signal.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <cerrno>
+#include <cstdlib>
+#include <cstring>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "client/gantryctl/progress.h"
+#include "client/gantryctl/run.h"
+#include "gantry/client/connection.h"
+
+namespace {
+
+enum class Phase { kNothingSent, kDryRun, kCalling };
+std::atomic<Phase> phase = Phase::kNothingSent;
+
+bool WriteTo(int fd, const std::string& text) {
+  for (std::size_t at = 0; at < text.size();) {
+    const ssize_t written = write(fd, text.data() + at, text.size() - at);
+    if (written < 0 && errno == EINTR) continue;
+    if (written <= 0) return false;
+    at += static_cast<std::size_t>(written);
+  }
+  return true;
+}
+
+absl::Status SystemError() {
+  const int code = errno;
+  return absl::UnknownError(std::strerror(code));
+}
+
+absl::StatusOr<std::string> Read(const std::string& file, std::size_t limit) {
+  const bool standard_input = file == "-";
+  FILE* const stream = standard_input ? stdin : std::fopen(file.c_str(), "rb");
+  if (stream == nullptr) return SystemError();
+  std::string text;
+  char buffer[65536];
+  while (text.size() <= limit) {
+    const std::size_t size = std::fread(buffer, 1, sizeof buffer, stream);
+    if (size == 0) break;
+    text.append(buffer, size);
+  }
+  const absl::Status error = std::ferror(stream) != 0 ? SystemError() : absl::OkStatus();
+  if (!standard_input) std::fclose(stream);
+  if (!error.ok()) return error;
+  return text;
+}
+
+std::size_t TerminalWidth() {
+  winsize size{};
+  return ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : 80;
+}
+
+// Waits for a signal that asks the program to stop, says what that means, and stops it.
+void StopOnSignal(const sigset_t& signals) {
+  int signal = 0;
+  if (sigwait(&signals, &signal) != 0) return;
+  std::string text = isatty(STDERR_FILENO) != 0 ? gantry::gantryctl::kClearLine : "";
+  switch (phase.load()) {
+    case Phase::kNothingSent:
+      text += "gantryctl: interrupted; nothing was sent to the service.\n";
+      break;
+    case Phase::kDryRun:
+      text += "gantryctl: interrupted; a dry run changes nothing.\n";
+      break;
+    case Phase::kCalling:
+      text +=
+          "gantryctl: interrupted; the step goes on in the cluster. Run the same command again "
+          "to follow it.\n";
+      break;
+  }
+  WriteTo(STDERR_FILENO, text);
+  _exit(128 + signal);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  // Before any other thread starts, so that all of them leave these signals to the one that waits.
+  sigset_t signals;
+  sigemptyset(&signals);
+  sigaddset(&signals, SIGINT);
+  sigaddset(&signals, SIGTERM);
+  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+  std::thread([signals] { StopOnSignal(signals); }).detach();
+
+  gantry::gantryctl::World world;
+  world.environment = [](const std::string& name) -> std::optional<std::string> {
+    const char* const value = std::getenv(name.c_str());
+    if (value == nullptr) return std::nullopt;
+    return value;
+  };
+  world.read = Read;
+  world.write_out = [](const std::string& text) { return WriteTo(STDOUT_FILENO, text); };
+  world.write_err = [](const std::string& text) { WriteTo(STDERR_FILENO, text); };
+  world.out_is_terminal = isatty(STDOUT_FILENO) != 0;
+  world.err_is_terminal = isatty(STDERR_FILENO) != 0;
+  world.terminal_width = TerminalWidth;
+  world.connect = [](const std::string& address) {
+    gantry::client::ChannelOptions options;
+    options.user_agent = "gantryctl/" GANTRY_VERSION;
+    return gantry::client::Connect(address, options);
+  };
+  world.on_calling = [](bool dry_run) { phase = dry_run ? Phase::kDryRun : Phase::kCalling; };
+  return gantry::gantryctl::Run(std::vector<std::string>(argv + 1, argv + argc), world);
+}

@@ -1,0 +1,312 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "client/gantryctl/render.h"
+
+#include <google/protobuf/util/json_util.h>
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <vector>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/str_replace.h"
+#include "absl/time/time.h"
+#include "client/gantryctl/text.h"
+#include "client/gantryctl/yaml.h"
+#include "gantry/client/errors.h"
+
+namespace gantry::gantryctl {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+// Beyond this JSON is not taken apart: the library's functions call themselves for each level.
+constexpr int kMaxJsonDepth = 500;
+
+// The name of an enum value without what all values of the enum begin with; the number of a value
+// that is newer than this program.
+std::string Word(const std::string& name, const char* prefix, int number) {
+  if (name.empty()) return absl::StrCat(number);
+  const std::string begin = prefix;
+  return name.rfind(begin, 0) == 0 ? name.substr(begin.size()) : name;
+}
+std::string Word(v1::StepStatus status) {
+  return Word(v1::StepStatus_Name(status), "STEP_STATUS_", status);
+}
+std::string Word(v1::StepReason reason) {
+  return Word(v1::StepReason_Name(reason), "STEP_REASON_", reason);
+}
+std::string Word(v1::ApplicationOutcome::Action action) {
+  return Word(v1::ApplicationOutcome::Action_Name(action), "ACTION_", action);
+}
+
+std::string Colored(v1::StepStatus status, const std::string& text, bool color) {
+  if (!color) return text;
+  const char* code = status == v1::STEP_STATUS_SUCCEEDED ? "\033[32m"
+                     : client::IsRunning(status)         ? "\033[33m"
+                                                         : "\033[31m";
+  return absl::StrCat(code, text, "\033[0m");
+}
+
+// A text of one or more lines behind a label of the given width.
+std::string Labelled(const std::string& label, const std::string& text) {
+  constexpr std::size_t kWidth = 13;
+  std::string shown = Printable(text, true);
+  while (!shown.empty() && shown.back() == '\n') shown.pop_back();
+  return absl::StrCat(label, std::string(kWidth - label.size(), ' '),
+                      absl::StrReplaceAll(shown, {{"\n", "\n" + std::string(kWidth, ' ')}}), "\n");
+}
+
+std::optional<Json> ParseJson(const std::string& text) {
+  int depth = 0;
+  bool too_deep = false;
+  // A first pass that builds nothing: every value but the outermost is left out.
+  const Json::parser_callback_t measure = [&](int level, Json::parse_event_t, Json&) {
+    depth = std::max(depth, level);
+    too_deep = depth > kMaxJsonDepth;
+    return false;
+  };
+  const Json ignored = Json::parse(text, measure, false);
+  if (too_deep) return std::nullopt;
+  Json json = Json::parse(text, nullptr, false);
+  if (json.is_discarded()) return std::nullopt;
+  return json;
+}
+
+std::string Dump(const Json& json, int indent) {
+  return json.dump(indent, ' ', false, Json::error_handler_t::replace);
+}
+
+std::string PrettyPatch(const std::string& patch) {
+  const std::optional<Json> json = ParseJson(patch);
+  return Printable(json ? Dump(*json, 2) : patch, true);
+}
+
+std::string YamlString(const std::string& text) {
+  const auto plain = [](unsigned char c) {
+    return absl::ascii_isalnum(c) || c == '_' || c == '-' || c == '.' || c == '/' || c == ' ' ||
+           c == '(' || c == ')' || c == ',' || c == ';';
+  };
+  const bool safe = !text.empty() && absl::ascii_isalnum(static_cast<unsigned char>(text[0])) &&
+                    text.back() != ' ' && std::all_of(text.begin(), text.end(), plain) &&
+                    !NeedsQuotes(text);
+  // Readers of YAML 1.1 take these for booleans.
+  static const auto& booleans = *new std::vector<std::string>{"y", "n", "yes", "no", "on", "off"};
+  const bool boolean =
+      std::find(booleans.begin(), booleans.end(), absl::AsciiStrToLower(text)) != booleans.end();
+  // YAML knows the escapes that Printable writes.
+  return safe && !boolean ? text : Printable(Dump(Json(text), -1));
+}
+
+// Anything but a list or an object that has entries.
+std::string YamlScalar(const Json& json) {
+  return json.is_string() ? YamlString(json.get_ref<const std::string&>()) : Dump(json, -1);
+}
+
+void AppendYaml(const Json& json, std::size_t indent, std::string& yaml) {
+  const std::string blanks(indent, ' ');
+  // What follows "key:" or "-".
+  const auto append_value = [&](const Json& value, bool in_list) {
+    if (value.is_structured() && !value.empty()) {
+      std::string inner;
+      AppendYaml(value, indent + 2, inner);
+      if (in_list) {
+        yaml += " " + inner.substr(indent + 2);
+      } else {
+        yaml += "\n" + inner;
+      }
+    } else {
+      absl::StrAppend(&yaml, " ", YamlScalar(value), "\n");
+    }
+  };
+  if (json.is_object() && !json.empty()) {
+    for (const auto& [key, value] : json.items()) {
+      absl::StrAppend(&yaml, blanks, YamlString(key), ":");
+      append_value(value, false);
+    }
+  } else if (json.is_array() && !json.empty()) {
+    for (const Json& value : json) {
+      absl::StrAppend(&yaml, blanks, "-");
+      append_value(value, true);
+    }
+  } else {
+    absl::StrAppend(&yaml, YamlScalar(json), "\n");
+  }
+}
+
+std::string LastKnown(const client::RunStepResult& result) {
+  if (!result.response) return "";
+  return absl::StrCat("\nThe step was last ", VerdictLine(*result.response));
+}
+
+}  // namespace
+
+std::string RenderTable(const v1::RunStepResponse& response, bool dry_run, bool color) {
+  std::string text =
+      absl::StrCat("Verdict:     ", Colored(response.status(), Word(response.status()), color),
+                   dry_run ? " (dry run: nothing was written)" : "", "\n");
+  if (response.reason() != v1::STEP_REASON_UNSPECIFIED) {
+    text += Labelled("Reason:", Word(response.reason()));
+  }
+  if (!response.message().empty()) text += Labelled("Message:", response.message());
+  if (response.has_retry_after() && !dry_run) {
+    text += Labelled("Retry after:",
+                     FormatGoDuration(absl::Seconds(response.retry_after().seconds()) +
+                                      absl::Nanoseconds(response.retry_after().nanos())));
+  }
+
+  if (!response.violations().empty()) {
+    std::vector<std::vector<std::string>> rows;
+    for (const v1::ConfigViolation& violation : response.violations()) {
+      rows.push_back({violation.field(), violation.description()});
+    }
+    text += "\n" + Table({"FIELD", "VIOLATION"}, rows);
+  }
+
+  if (!response.applications().empty()) {
+    std::vector<std::vector<std::string>> rows;
+    for (const v1::ApplicationOutcome& application : response.applications()) {
+      const std::string revisions = absl::StrJoin(
+          application.desired_revisions(), ", ", [](std::string* out, const std::string& revision) {
+            absl::StrAppend(out, revision.empty() ? "-" : revision);
+          });
+      const bool no_action = application.action() == v1::ApplicationOutcome::ACTION_UNSPECIFIED;
+      rows.push_back({application.namespace_(), application.name(),
+                      no_action ? "" : Word(application.action()), application.operation_phase(),
+                      revisions, application.message()});
+    }
+    text += "\n" +
+            Table({"NAMESPACE", "NAME", "ACTION", "PHASE", "DESIRED REVISIONS", "MESSAGE"}, rows);
+  }
+
+  if (dry_run) {
+    bool any = false;
+    for (const v1::ApplicationOutcome& application : response.applications()) {
+      if (application.patch().empty()) continue;
+      any = true;
+      absl::StrAppend(&text, "\nPatch for ", OneLine(application.namespace_()), "/",
+                      OneLine(application.name()), ":\n", PrettyPatch(application.patch()), "\n");
+    }
+    if (!any) text += "\nNo Application would be written.\n";
+  }
+  return text;
+}
+
+absl::StatusOr<std::string> RenderJson(const v1::RunStepResponse& response) {
+  google::protobuf::util::JsonPrintOptions options;
+  options.add_whitespace = true;
+  std::string json;
+  const auto status = google::protobuf::util::MessageToJsonString(response, &json, options);
+  if (!status.ok()) {
+    return absl::InternalError(
+        absl::StrCat("the answer cannot be written as JSON: ", status.ToString()));
+  }
+  if (json.empty() || json.back() != '\n') json += '\n';
+  return json;
+}
+
+absl::StatusOr<std::string> RenderYaml(const v1::RunStepResponse& response) {
+  const absl::StatusOr<std::string> json = RenderJson(response);
+  if (!json.ok()) return json.status();
+  return JsonToYaml(*json);
+}
+
+absl::StatusOr<std::string> JsonToYaml(const std::string& json) {
+  const std::optional<Json> parsed = ParseJson(json);
+  if (!parsed) return absl::InternalError("the answer's JSON cannot be read back");
+  std::string yaml;
+  AppendYaml(*parsed, 0, yaml);
+  return yaml;
+}
+
+std::string VerdictLine(const v1::RunStepResponse& response) {
+  std::string line = Word(response.status());
+  if (response.reason() != v1::STEP_REASON_UNSPECIFIED) {
+    absl::StrAppend(&line, " (", Word(response.reason()), ")");
+  }
+  if (!response.message().empty()) absl::StrAppend(&line, ": ", OneLine(response.message()));
+  return line;
+}
+
+std::string ErrorLine(const absl::Status& error) {
+  std::string line = absl::StatusCodeToString(error.code());
+  const std::optional<rpc::v1::ErrorInfo> info = client::ErrorInfoOf(error);
+  if (info && !info->reason().empty()) absl::StrAppend(&line, " (", OneLine(info->reason()), ")");
+  if (!error.message().empty()) absl::StrAppend(&line, ": ", OneLine(std::string(error.message())));
+  return line;
+}
+
+std::string RenderFailure(const client::RunStepResult& result, const std::string& address) {
+  const std::string elapsed = FormatGoDuration(result.elapsed);
+  switch (result.ending) {
+    case client::Ending::kVerdict:
+      return "";
+
+    case client::Ending::kRefused: {
+      std::string text = absl::StrCat("the service at ", address,
+                                      " refused the call: ", ErrorLine(result.error), "\n");
+      if (const std::optional<rpc::v1::BadRequest> request = client::BadRequestOf(result.error)) {
+        for (const auto& violation : request->field_violations()) {
+          absl::StrAppend(&text, "  ", OneLine(violation.field()), ": ",
+                          OneLine(violation.description()), "\n");
+        }
+      }
+      if (absl::IsUnimplemented(result.error)) {
+        text +=
+            "What answers there does not know this call; check that --server names the gRPC "
+            "address of a gantry-server (its --listen) of this version.\n";
+      }
+      return text;
+    }
+
+    case client::Ending::kTimedOut:
+      if (!result.error.ok()) {
+        return absl::StrCat("the service could not judge the step within ", elapsed, ": ",
+                            ErrorLine(result.error), LastKnown(result),
+                            "\nWhat has begun goes on in the cluster. Run the same command again "
+                            "to learn how it ends.\n");
+      }
+      return absl::StrCat("the step is still running after ", elapsed,
+                          " and goes on in the cluster. Run the same command again to follow it, "
+                          "or with a longer --timeout.\n");
+
+    case client::Ending::kUnreachable:
+      if (result.response) {
+        return absl::StrCat("the service at ", address,
+                            " does not answer any more: ", ErrorLine(result.error),
+                            LastKnown(result),
+                            "\nIt goes on in the cluster. Run the same command again once the "
+                            "service is back.\n");
+      }
+      return absl::StrCat(
+          "no Gantry service answers at ", address, ", tried for ", elapsed, ": ",
+          ErrorLine(result.error),
+          "\nCheck that gantry-server runs, and that --server or GANTRY_SERVER names the address "
+          "it serves gRPC at (its --listen). gantryctl speaks plain text, which a service with "
+          "TLS does not answer.\n");
+  }
+  return "";
+}
+
+ExitCode ExitCodeFor(const client::RunStepResult& result) {
+  switch (result.ending) {
+    case client::Ending::kVerdict: {
+      // RUNNING is the end of a dry run only.
+      const bool fine =
+          result.response && (result.response->status() == v1::STEP_STATUS_SUCCEEDED ||
+                              client::IsRunning(result.response->status()));
+      return fine ? kExitSucceeded : kExitFailed;
+    }
+    case client::Ending::kTimedOut:
+      return kExitStillRunning;
+    case client::Ending::kUnreachable:
+      return kExitUnreachable;
+    case client::Ending::kRefused:
+      return absl::IsInvalidArgument(result.error) ? kExitUsage : kExitFailed;
+  }
+  return kExitFailed;
+}
+
+}  // namespace gantry::gantryctl
