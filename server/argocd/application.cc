@@ -60,7 +60,9 @@ class Reader {
                              std::string_view expected) {
     std::vector<element> items;
     if (const auto found = Typed(parent, key, element_type::ARRAY, "an array")) {
-      for (const element item : found->get_array().value_unsafe()) {
+      // Named, because a loop would not keep the result alive that value_unsafe() points into.
+      const simdjson::dom::array array = found->get_array().value_unsafe();
+      for (const element item : array) {
         if (item.type() != item_type) {
           Fail(base::StrCat(key, "[", items.size(), "]"), expected, item.type());
           return {};
@@ -82,7 +84,8 @@ class Reader {
   std::map<std::string, std::string> StringMap(element parent, std::string_view key) {
     std::map<std::string, std::string> map;
     if (const auto object = Object(parent, key)) {
-      for (const auto [name, value] : object->get_object().value_unsafe()) {
+      const simdjson::dom::object members = object->get_object().value_unsafe();
+      for (const auto [name, value] : members) {
         if (value.is_null()) continue;
         if (!value.is_string()) {
           Fail(base::StrCat(key, "[\"", name, "\"]"), "a string", value.type());
@@ -259,6 +262,8 @@ std::string ToString(const ApplicationName& name) { return base::StrCat(name.ns,
 absl::StatusOr<Application> ParseApplication(std::string_view json) {
   thread_local simdjson::dom::parser parser;
   element root;
+  // An empty view may point nowhere, which simdjson would hand to memcpy.
+  if (json.empty()) json = "";
   if (const auto error = parser.parse(json.data(), json.size()).get(root)) {
     return absl::InvalidArgumentError(
         base::StrCat("an Application is not valid JSON: ", simdjson::error_message(error)));

@@ -642,6 +642,7 @@ TEST(ParseApplicationTest, WhatIsNotOneJsonObjectIsAnError) {
     const char* message;
   } cases[] = {
       {"empty", "", "not valid JSON"},
+      {"empty, pointing nowhere", std::string_view(), "not valid JSON"},
       {"blanks", " \n", "not valid JSON"},
       {"no JSON", "Application", "not valid JSON"},
       {"HTML", "<html></html>", "not valid JSON"},
