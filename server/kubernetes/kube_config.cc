@@ -373,6 +373,11 @@ absl::Status ReadUser(const Entry& entry, const Entry& cluster, ClusterConfig& c
     fields.Fail(config.tls.key.empty() ? "has a client certificate without its client-key"
                                        : "has a client-key without its client certificate");
   }
+  for (const char c : config.token) {
+    if (!absl::ascii_isgraph(static_cast<unsigned char>(c))) {
+      fields.Fail("has a token with blanks or line breaks");
+    }
+  }
   const bool has_token = !config.token.empty() || !config.token_file.empty();
   const bool has_basic = !config.username.empty() || !config.password.empty();
   if (has_token && has_basic) {
@@ -561,6 +566,12 @@ absl::StatusOr<ClusterConfig> LoadClusterConfig(const KubeConfigSelection& selec
                      "--kubeconfig"));
   }
   return LoadInCluster(host, port, environment);
+}
+
+std::string PodNamespace(const Environment& environment) {
+  const absl::StatusOr<std::string> text =
+      ReadFile(base::StrCat(environment.service_account_folder, "/namespace"));
+  return text.ok() ? std::string(absl::StripAsciiWhitespace(*text)) : "";
 }
 
 }  // namespace gantry::kubernetes

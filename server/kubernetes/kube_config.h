@@ -73,6 +73,9 @@ struct KubeConfigSelection {
 absl::StatusOr<ClusterConfig> LoadClusterConfig(const KubeConfigSelection& selection,
                                                 const Environment& environment);
 
+// The namespace of the pod that this process runs in; empty outside of a pod.
+std::string PodNamespace(const Environment& environment);
+
 }  // namespace gantry::kubernetes
 
 #endif  // GANTRY_SERVER_KUBERNETES_KUBE_CONFIG_H_
