@@ -35,7 +35,8 @@ struct OperationRequest {
 };
 
 // The whole patch of a write: optimistic lock on the resourceVersion that was decided on, hard
-// refresh, `spec_patch`, the operation, and an operationState that Argo CD finds empty.
+// refresh, `spec_patch`, the operation, and an operationState that Argo CD finds empty. The
+// Application has annotations: one without any authorizes no Stage, and is not written.
 nlohmann::json BuildPatch(const Application& application, const nlohmann::json& spec_patch,
                           const OperationRequest& request);
 
