@@ -311,14 +311,17 @@ TEST_F(ServiceTest, ATooLargeRequestIsRefusedUnread) {
   EXPECT_TRUE(RunStep(GoodRequest()).ok());
 }
 
-TEST_F(ServiceTest, ASmallRequestThatUnpacksToALargeOneIsRefused) {
+TEST_F(ServiceTest, CompressedRequestsAreRefusedRatherThanUnpackedWithoutLimit) {
   v1::RunStepRequest request = GoodRequest();
   (*request.mutable_config()->mutable_fields())["a"].set_string_value(std::string(64 << 20, 'x'));
-  grpc::ClientContext context;
-  context.set_compression_algorithm(GRPC_COMPRESS_GZIP);
-  v1::RunStepResponse response;
-  EXPECT_EQ(stub_->RunStep(&context, request, &response).error_code(),
-            grpc::StatusCode::RESOURCE_EXHAUSTED);
+  for (const auto algorithm : {GRPC_COMPRESS_GZIP, GRPC_COMPRESS_DEFLATE}) {
+    grpc::ClientContext context;
+    context.set_compression_algorithm(algorithm);
+    v1::RunStepResponse response;
+    const grpc::Status status = stub_->RunStep(&context, request, &response);
+    EXPECT_EQ(status.error_code(), grpc::StatusCode::UNIMPLEMENTED);
+    EXPECT_THAT(status.error_message(), HasSubstr("is disabled"));
+  }
   EXPECT_TRUE(RunStep(GoodRequest()).ok());
 }
 
