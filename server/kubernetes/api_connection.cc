@@ -87,15 +87,8 @@ ApiConnection::Attempt ApiConnection::SendObserved(const ApiTarget& target, Http
 ApiConnection::Attempt ApiConnection::SendAuthenticated(const ApiTarget& target,
                                                         HttpRequest& request,
                                                         absl::Duration attempt_timeout,
-                                                        bool limited, base::Context& context) {
+                                                        base::Context& context) {
   for (bool renewed = false;; renewed = true) {
-    if (limited) {
-      if (absl::Status status = rate_limiter_.Acquire(context); !status.ok()) {
-        ErrorDetail detail = DetailOf(status);
-        detail.outcome = WriteOutcome::kNotWritten;
-        return MakeError(detail, base::ToStd(status.message()));
-      }
-    }
     const absl::StatusOr<Credentials> credentials = credentials_->Get(context);
     if (!credentials.ok()) {
       const absl::Status ended = context.Check();
@@ -127,7 +120,12 @@ absl::StatusOr<HttpResponse> ApiConnection::Call(const ApiRequest& call, base::C
   // Whether the attempts before this one certainly changed nothing.
   bool earlier_unwritten = true;
   while (true) {
-    Attempt attempt = SendAuthenticated(target, request, timeout, /*limited=*/true, context);
+    if (const absl::Status turn = rate_limiter_.Acquire(context); !turn.ok()) {
+      ErrorDetail detail = DetailOf(turn);
+      detail.outcome = earlier_unwritten ? WriteOutcome::kNotWritten : WriteOutcome::kUnknown;
+      return MakeError(detail, base::StrCat(Describe(target), ": ", turn.message()));
+    }
+    Attempt attempt = SendAuthenticated(target, request, timeout, context);
     if (IsOk(attempt)) return attempt;
     absl::Status error = ErrorOf(target, attempt);
     ErrorDetail detail = DetailOf(error);
@@ -175,8 +173,7 @@ absl::StatusOr<HttpResponse> ApiConnection::Stream(
   request.idle_timeout = idle_timeout;
   request.sink = sink;
   AddHeaders("", request);
-  Attempt attempt =
-      SendAuthenticated(target, request, absl::InfiniteDuration(), /*limited=*/false, context);
+  Attempt attempt = SendAuthenticated(target, request, absl::InfiniteDuration(), context);
   if (!IsOk(attempt)) return ErrorOf(target, attempt);
   return attempt;
 }

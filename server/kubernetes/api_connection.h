@@ -79,7 +79,7 @@ class ApiConnection {
 
   // Sends once, or twice when the credentials were renewed after a 401.
   Attempt SendAuthenticated(const ApiTarget& target, HttpRequest& request,
-                            absl::Duration attempt_timeout, bool limited, base::Context& context);
+                            absl::Duration attempt_timeout, base::Context& context);
   Attempt SendObserved(const ApiTarget& target, HttpRequest& request, absl::Duration timeout,
                        base::Context& context);
   void AddHeaders(std::string_view content_type, HttpRequest& request) const;

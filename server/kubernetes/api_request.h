@@ -28,7 +28,8 @@ struct ApiTarget {
   // which only list and watch know.
   bool namespaced = true;
   std::string_view ns;
-  // Empty for list, watch and create, which concern a collection.
+  // Not part of the path of list, watch and create, which concern a collection; create may have
+  // it for messages.
   std::string_view name;
   std::string_view subresource;
   std::vector<std::pair<std::string, std::string>> query;

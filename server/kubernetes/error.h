@@ -21,7 +21,7 @@ enum class ErrorKind {
   kExpired,            // 410: the resourceVersion or continue token is too old; or the
                        // resourceVersion is ahead of what the server knows
   kThrottled,          // 429, or 5xx with Retry-After, after all retries
-  kUnauthorized,       // 401, also with fresh credentials
+  kUnauthorized,       // 401, also with fresh credentials; or there were none to be had
   kForbidden,          // 403: RBAC or an admission controller
   kRefused,            // 400, 405, 406, 413, 415, 422: this request will never be taken; or it
                        // was not even sent, because a name in it is not one

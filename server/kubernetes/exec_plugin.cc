@@ -5,15 +5,11 @@
 
 #include "absl/strings/escaping.h"
 #include "server/base/strings.h"
+#include "server/kubernetes/json_field.h"
 #include "server/kubernetes/process.h"
 
 namespace gantry::kubernetes {
 namespace {
-
-std::string TextAt(const nlohmann::json& object, const char* key) {
-  const auto found = object.find(key);
-  return found != object.end() && found->is_string() ? found->get<std::string>() : "";
-}
 
 absl::StatusOr<nlohmann::json> ClusterInfo(const ClusterConfig& config) {
   nlohmann::json cluster = {{"server", config.server}};

@@ -2,7 +2,6 @@
 #include "server/kubernetes/file.h"
 
 #include <fcntl.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <array>
@@ -26,8 +25,7 @@ absl::Status Failure(const std::string& path, int error) {
 }  // namespace
 
 absl::StatusOr<std::string> ReadFile(const std::string& path) {
-  // O_NONBLOCK: a named pipe in place of the file must not hold up the caller.
-  const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+  const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC);
   if (fd < 0) return Failure(path, errno);
   std::string content;
   std::array<char, 16384> buffer;

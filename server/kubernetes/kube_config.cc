@@ -59,9 +59,14 @@ struct Merged {
 
 bool IsAbsent(const YAML::Node& node) { return !node.IsDefined() || node.IsNull(); }
 
+// Never the library's invalid node, which throws at each use.
 YAML::Node Child(const YAML::Node& map, const char* key) {
-  // The constant operator[] does not add what is missing.
-  return map.IsMap() ? map[key] : YAML::Node(YAML::NodeType::Undefined);
+  if (map.IsMap()) {
+    // The constant operator[] does not add what is missing.
+    const YAML::Node value = map[key];
+    if (value.IsDefined()) return value;
+  }
+  return YAML::Node(YAML::NodeType::Undefined);
 }
 
 // Reads the fields of an entry and keeps the first error, so that the caller asks once, at the
@@ -107,7 +112,10 @@ class FieldReader {
     std::vector<std::string> texts;
     const YAML::Node list = Child(node_, key);
     if (IsAbsent(list)) return texts;
-    if (!list.IsSequence()) Fail(base::StrCat("has ", key, " that are not a list"));
+    if (!list.IsSequence()) {
+      Fail(base::StrCat("has ", key, " that are not a list"));
+      return texts;
+    }
     for (const YAML::Node& item : list) {
       if (item.IsScalar()) {
         texts.push_back(item.Scalar());
@@ -300,7 +308,10 @@ absl::StatusOr<ExecPlugin> ReadExec(const Entry& entry, const YAML::Node& node) 
   plugin.provide_cluster_info = fields.Bool("provideClusterInfo");
   const std::string mode = fields.Text("interactiveMode");
   if (const YAML::Node list = fields.Node("env"); !IsAbsent(list)) {
-    if (!list.IsSequence()) fields.Fail("has an exec plugin whose env is not a list");
+    if (!list.IsSequence()) {
+      fields.Fail("has an exec plugin whose env is not a list");
+      return fields.status();
+    }
     for (const YAML::Node& item : list) {
       FieldReader variable(entry, item);
       plugin.environment.emplace_back(variable.Text("name"), variable.Text("value"));
@@ -346,7 +357,10 @@ absl::Status ReadUser(const Entry& entry, const Entry& cluster, ClusterConfig& c
   config.impersonation.uid = fields.Text("as-uid");
   config.impersonation.groups = fields.Texts("as-groups");
   if (const YAML::Node extra = fields.Node("as-user-extra"); !IsAbsent(extra)) {
-    if (!extra.IsMap()) fields.Fail("has an as-user-extra that is not a map");
+    if (!extra.IsMap()) {
+      fields.Fail("has an as-user-extra that is not a map");
+      return fields.status();
+    }
     FieldReader values(entry, extra);
     for (const auto& field : extra) {
       if (!field.first.IsScalar()) continue;
@@ -479,8 +493,7 @@ absl::StatusOr<ClusterConfig> LoadInCluster(const std::string& host, const std::
                      "; set automountServiceAccountToken, or give --kubeconfig"));
   }
   if (absl::Status status = CheckTls(config.source, config); !status.ok()) return status;
-  const absl::StatusOr<std::string> ns = ReadFile(base::StrCat(folder, "/namespace"));
-  config.ns = ns.ok() ? std::string(absl::StripAsciiWhitespace(*ns)) : "";
+  config.ns = PodNamespace(environment);
   if (config.ns.empty()) config.ns = "default";
   absl::StatusOr<std::string> proxy = ProxyFromEnvironment(*url, environment);
   if (!proxy.ok()) return proxy.status();

@@ -53,8 +53,8 @@ bool InNetwork(const Address& address, const std::string& cidr) {
   const std::optional<Address> network = ParseAddress(cidr.substr(0, slash));
   if (!network || !absl::SimpleAtoi(cidr.substr(slash + 1), &bits)) return false;
   if (network->is_v4 != address.is_v4) return false;
+  if (bits < 0 || bits > (network->is_v4 ? 32 : 128)) return false;
   if (network->is_v4) bits += 96;
-  if (bits < 0 || bits > 128) return false;
   const auto whole = static_cast<std::size_t>(bits / 8);
   if (std::memcmp(network->bytes.data(), address.bytes.data(), whole) != 0) return false;
   if (bits % 8 == 0) return true;

@@ -5,6 +5,7 @@
 
 #include "absl/strings/ascii.h"
 #include "server/base/strings.h"
+#include "server/kubernetes/json_field.h"
 
 namespace gantry::kubernetes {
 namespace {
@@ -20,11 +21,6 @@ struct ApiStatus {
   std::string details_name;
   bool resource_version_too_large = false;
 };
-
-std::string TextAt(const nlohmann::json& object, const char* key) {
-  const auto found = object.find(key);
-  return found != object.end() && found->is_string() ? found->get<std::string>() : "";
-}
 
 ApiStatus ParseApiStatus(const std::string& body) {
   ApiStatus status;
@@ -163,9 +159,11 @@ absl::Status MalformedResponse(const ApiTarget& target, const HttpResponse& resp
       {.kind = ErrorKind::kMalformedResponse,
        .http_status = response.status,
        .outcome = WriteOutcome::kUnknown},
-      base::StrCat(Describe(target), ": HTTP ", response.status, " with a body that ", what,
-                   "; it begins \"", Excerpt(response.body, kMaxQuotedBody),
-                   "\"; check that the server's URL is that of a Kubernetes API server"));
+      base::StrCat(
+          Describe(target), ": HTTP ", response.status, " with a body (",
+          response.content_type.empty() ? "of no stated type" : Excerpt(response.content_type, 64),
+          ") that ", what, "; it begins \"", Excerpt(response.body, kMaxQuotedBody),
+          "\"; check that the server's URL is that of a Kubernetes API server"));
 }
 
 }  // namespace gantry::kubernetes

@@ -40,6 +40,14 @@ bool IsJsonObject(const std::string& body) {
   return parser.parse(Padded(body)).get_object().get(object) == simdjson::SUCCESS;
 }
 
+// What an object calls itself, for messages; empty when it does not say.
+std::string NameIn(std::string_view body) {
+  simdjson::dom::parser parser;
+  std::string_view name;
+  const auto found = parser.parse(simdjson::padded_string(body)).at_pointer("/metadata/name");
+  return found.get_string().get(name) == simdjson::SUCCESS ? std::string(name) : std::string();
+}
+
 struct ListMetadata {
   std::string resource_version;
   std::string continue_token;
@@ -187,7 +195,8 @@ absl::StatusOr<std::string> RestClient::List(
 absl::StatusOr<std::string> RestClient::Create(const Resource& resource, std::string_view ns,
                                                std::string_view body, base::Context& context) {
   ApiRequest request;
-  request.target = TargetOf(Verb::kCreate, resource, ns, "");
+  const std::string name = NameIn(body);
+  request.target = TargetOf(Verb::kCreate, resource, ns, name);
   request.body = body;
   request.content_type = kJson;
   return CallForObject(request, context);

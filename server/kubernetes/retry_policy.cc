@@ -6,6 +6,8 @@
 namespace gantry::kubernetes {
 
 RetryReason WhyRetry(const AttemptResult& attempt) {
+  // Waiting does not make it younger, or the server's cache newer: the caller lists again.
+  if (attempt.kind == ErrorKind::kExpired) return RetryReason::kNone;
   if (attempt.http_status == 429) return RetryReason::kServerAsked;
   if (attempt.http_status >= 500 && attempt.retry_after) return RetryReason::kServerAsked;
   const bool unanswered =
