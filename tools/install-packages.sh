@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# Installs the Debian packages that Gantry is built with ("build"), and those that its tests and
-# checks need besides ("test"). Does nothing when all are there.
+# Installs the Debian packages that Gantry is built with, its tests included ("build"), and those
+# that its checks need besides ("test"). Does nothing when all are there.
 #   tools/install-packages.sh build|test
 set -euo pipefail
 
@@ -10,10 +10,10 @@ build_packages=(
   libgrpc++-dev protobuf-compiler protobuf-compiler-grpc libprotobuf-dev
   libabsl-dev libspdlog-dev libcurl4-openssl-dev libssl-dev libsimdjson-dev nlohmann-json3-dev
   libvalijson-dev libyaml-cpp-dev libcli11-dev libcpp-httplib-dev
+  libgtest-dev libgmock-dev curl openssl
 )
 test_packages=(
   "${build_packages[@]}"
-  libgtest-dev libgmock-dev curl openssl
   clang clang-format clang-tidy shellcheck npm
 )
 
