@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "client/gantryctl/yaml.h"
 
+#include <yaml-cpp/depthguard.h>
 #include <yaml-cpp/eventhandler.h>
 #include <yaml-cpp/exceptions.h>
 #include <yaml-cpp/parser.h>
@@ -30,6 +31,9 @@ constexpr char kCorePrefix[] = "tag:yaml.org,2002:";
 constexpr std::size_t kCostOfValue = 12;
 // The largest integer up to which a double holds every one.
 constexpr double kMaxExactInteger = 9007199254740992;
+
+static_assert(kMaxYamlDepth == 90);
+constexpr char kTooDeep[] = "more than 90 lists and mappings are nested here; expected fewer";
 
 // Leaves the parser from inside its callbacks; caught in ParseYaml.
 struct Mistake {
@@ -129,12 +133,38 @@ double CheckedNumber(const YAML::Mark& mark, const std::string& text, double num
   return number;
 }
 
+// Looks at the events of a parser and keeps nothing. Lives for one parse, on one thread.
+class SyntaxChecker : public YAML::EventHandler {
+ public:
+  void OnDocumentStart(const YAML::Mark& mark) override {
+    // yaml-cpp takes a comma where a value should begin for a document of nothing, does not go past
+    // it, and would report such documents for ever.
+    if (mark.pos == document_start_) Fail(mark, "this is no YAML: a value cannot begin like this");
+    document_start_ = mark.pos;
+  }
+  void OnDocumentEnd() override {}
+  void OnNull(const YAML::Mark&, YAML::anchor_t) override {}
+  void OnAlias(const YAML::Mark&, YAML::anchor_t) override {}
+  void OnScalar(const YAML::Mark&, const std::string&, YAML::anchor_t,
+                const std::string&) override {}
+  void OnSequenceStart(const YAML::Mark&, const std::string&, YAML::anchor_t,
+                       YAML::EmitterStyle::value) override {}
+  void OnSequenceEnd() override {}
+  void OnMapStart(const YAML::Mark&, const std::string&, YAML::anchor_t,
+                  YAML::EmitterStyle::value) override {}
+  void OnMapEnd() override {}
+
+ private:
+  int document_start_ = -1;
+};
+
 // Builds the tree from the parser's events. Lives for one parse, on one thread.
-class TreeBuilder : public YAML::EventHandler {
+class TreeBuilder : public SyntaxChecker {
  public:
   std::vector<NodePtr> TakeDocuments() { return std::move(documents_); }
 
-  void OnDocumentStart(const YAML::Mark&) override {
+  void OnDocumentStart(const YAML::Mark& mark) override {
+    SyntaxChecker::OnDocumentStart(mark);
     anchors_.clear();
     root_ = nullptr;
   }
@@ -242,10 +272,7 @@ class TreeBuilder : public YAML::EventHandler {
   }
 
   void CheckDepth(const YAML::Mark& mark, int more) const {
-    if (static_cast<int>(open_.size()) + more > kMaxYamlDepth) {
-      Fail(mark, absl::StrCat("more than ", kMaxYamlDepth,
-                              " lists and mappings are nested here; expected fewer"));
-    }
+    if (static_cast<int>(open_.size()) + more > kMaxYamlDepth) Fail(mark, kTooDeep);
   }
 
   void Open(const YAML::Mark& mark, YAML::anchor_t anchor, Kind kind) {
@@ -362,6 +389,26 @@ std::string JoinSurrogates(const std::string& json) {
   return yaml;
 }
 
+// Hands all documents to `handler`. Nothing when that is all; else why it ended.
+std::optional<Remark> Parse(const std::string& text, SyntaxChecker& handler) {
+  try {
+    std::istringstream stream(text);
+    YAML::Parser parser(stream);
+    while (parser.HandleNextDocument(handler)) {
+    }
+    return std::nullopt;
+  } catch (const Mistake& mistake) {
+    return mistake.remark;
+  } catch (const YAML::DeepRecursion& error) {
+    return Remark{error.mark.line + 1, error.mark.column + 1, kTooDeep};
+  } catch (const YAML::Exception& error) {
+    return Remark{error.mark.line + 1, error.mark.column + 1,
+                  absl::StrCat("this is no YAML: ", Printable(error.msg))};
+  } catch (const std::exception& error) {
+    return Remark{0, 0, absl::StrCat("this is no YAML: ", Printable(error.what()))};
+  }
+}
+
 Remark NotUtf8(const std::string& text, std::size_t offset) {
   const std::string before = text.substr(0, offset);
   const std::size_t line_begin = before.rfind('\n') + 1;  // npos + 1 is 0
@@ -407,21 +454,18 @@ YamlResult ParseYaml(const std::string& text) {
     result.mistake = NotUtf8(text, *offset);
     return result;
   }
-  try {
-    std::istringstream stream(nlohmann::json::accept(text) ? JoinSurrogates(text) : text);
-    YAML::Parser parser(stream);
-    TreeBuilder builder;
-    while (parser.HandleNextDocument(builder)) {
-    }
+  const std::string& yaml = nlohmann::json::accept(text) ? JoinSurrogates(text) : text;
+  TreeBuilder builder;
+  const std::optional<Remark> mistake = Parse(yaml, builder);
+  if (!mistake) {
     result.documents = builder.TakeDocuments();
-  } catch (const Mistake& mistake) {
-    result.mistake = mistake.remark;
-  } catch (const YAML::Exception& error) {
-    result.mistake = {error.mark.line + 1, error.mark.column + 1,
-                      absl::StrCat("this is no YAML: ", Printable(error.msg))};
-  } catch (const std::exception& error) {
-    result.mistake.text = absl::StrCat("this is no YAML: ", Printable(error.what()));
+    return result;
   }
+  // Where a bracket is not closed, yaml-cpp reports mappings that nobody wrote before it finds out.
+  // That it is open is the better thing to tell.
+  SyntaxChecker checker;
+  const std::optional<Remark> syntax = Parse(yaml, checker);
+  result.mistake = syntax && syntax->text != kTooDeep ? *syntax : *mistake;
   return result;
 }
 
