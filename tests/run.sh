@@ -7,6 +7,9 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
+# Lets a build in another folder, such as a fresh clone, find what was compiled before.
+export CCACHE_BASEDIR=$PWD CCACHE_NOHASHDIR=true
+
 suites=("$@")
 ((${#suites[@]})) || suites=(lint asan tsan clang release)
 

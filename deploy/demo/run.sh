@@ -18,6 +18,7 @@ esac
 say() { printf '\n\033[1m%s\033[0m\n' "$*"; }
 [[ -t 1 && -z ${NO_COLOR:-} ]] || say() { printf '\n%s\n' "$*"; }
 
+export CCACHE_BASEDIR=$PWD CCACHE_NOHASHDIR=true
 say "1. Packages and build (the first time takes some minutes)"
 tools/install-packages.sh build
 cmake --preset release >/dev/null
