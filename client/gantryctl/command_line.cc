@@ -78,8 +78,9 @@ std::optional<std::string> SetServer(const std::string& text, RunStepFlags& flag
   if (!other_scheme) {
     std::string address = text;
     for (const std::string scheme : {"dns:", "ipv4:", "ipv6:"}) {
-      if (address.rfind(scheme, 0) == 0) address = address.substr(address.rfind('/') + 1);
+      if (address.rfind(scheme, 0) == 0) address = address.substr(scheme.size());
     }
+    if (address.rfind("//", 0) == 0) address = address.substr(address.rfind('/') + 1);
     const std::size_t colon = address.rfind(':');
     int port = 0;
     if (colon == std::string::npos || colon == 0 || address.find('/') != std::string::npos ||

@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "client/gantryctl/text.h"
+
+#include <gtest/gtest.h>
+
+#include <optional>
+#include <string>
+
+namespace gantry::gantryctl {
+namespace {
+
+TEST(TextTest, WhereTextStopsBeingUtf8) {
+  const struct {
+    const char* name;
+    std::string text;
+    std::optional<std::size_t> offset;
+  } cases[] = {
+      {"Empty", "", std::nullopt},
+      {"OneToFourBytes", "a\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80", std::nullopt},
+      {"TheLastCharacter", "\xf4\x8f\xbf\xbf", std::nullopt},
+      {"Beyond", "\xf4\x90\x80\x80", 0},
+      {"Continuation", "ab\x80", 2},
+      {"CutOff", "ab\xe2\x82", 2},
+      {"TooLong", "\xc0\x80", 0},
+      {"TooLongOfThree", "\xe0\x80\x80", 0},
+      {"TooLongOfFour", "\xf0\x80\x80\x80", 0},
+      {"Surrogate", "a\xed\xa0\x80", 1},
+      {"NeverUsed", "\xff", 0},
+  };
+  for (const auto& test : cases) EXPECT_EQ(FirstInvalidUtf8(test.text), test.offset) << test.name;
+}
+
+TEST(TextTest, NothingSteersTheTerminal) {
+  EXPECT_EQ(Printable("plain \xc3\xa9 \xf0\x9f\x98\x80"), "plain \xc3\xa9 \xf0\x9f\x98\x80");
+  EXPECT_EQ(Printable("\x1b[31m\a\r\x7f"), "\\x1b[31m\\x07\\x0d\\x7f");
+  EXPECT_EQ(Printable("\xc2\x9b"), "\\x9b");        // CSI in one character
+  EXPECT_EQ(Printable("\xe2\x80\xae"), "\\u202e");  // right to left
+  EXPECT_EQ(Printable("\xff"
+                      "a\xe2\x82"),
+            "\\xffa\\xe2\\x82");  // not UTF-8
+  EXPECT_EQ(Printable(std::string(1, '\0')), "\\x00");
+  EXPECT_EQ(Printable("a\n\tb"), "a\\n\\tb");
+  EXPECT_EQ(Printable("a\n\tb", true), "a\n\tb");
+  EXPECT_EQ(OneLine("  a\n\n  b\t c\x1b \n"), "a b c\\x1b");
+}
+
+TEST(TextTest, WidthsAreInCharacters) {
+  EXPECT_EQ(Width("a\xc3\xa9\xf0\x9f\x98\x80"), 3u);
+  EXPECT_EQ(CutTo("abcdef", 6), "abcdef");
+  EXPECT_EQ(CutTo("abcdefg", 6), "abc...");
+  EXPECT_EQ(CutTo("\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9", 4), "\xc3\xa9...");
+  EXPECT_EQ(CutTo("abcdef", 2), "..");
+  EXPECT_EQ(CutTo("abcdef", 0), "");
+}
+
+TEST(TextTest, TablesAreAlignedAndHaveNoTrailingBlanks) {
+  EXPECT_EQ(Table({"NAME", "X"}, {{"\xc3\xa9", "1"}, {"longer", ""}, {"a\nb", "\x1b"}}),
+            "NAME    X\n"
+            "\xc3\xa9       1\n"
+            "longer  -\n"
+            "a b     \\x1b\n");
+}
+
+TEST(TextTest, DurationsAreAsInGo) {
+  const struct {
+    std::string text;
+    std::optional<absl::Duration> duration;
+  } cases[] = {
+      {"90s", absl::Seconds(90)},
+      {"5m", absl::Minutes(5)},
+      {"1h30m", absl::Minutes(90)},
+      {"1.5s", absl::Milliseconds(1500)},
+      {".5s", absl::Milliseconds(500)},
+      {"300ms", absl::Milliseconds(300)},
+      {"0s", absl::ZeroDuration()},
+      {"", std::nullopt},
+      {"5", std::nullopt},
+      {"0", std::nullopt},
+      {"-5m", std::nullopt},
+      {"+5m", std::nullopt},
+      {"inf", std::nullopt},
+      {"5 m", std::nullopt},
+      {"5d", std::nullopt},
+      {"m", std::nullopt},
+  };
+  for (const auto& test : cases) EXPECT_EQ(ParseGoDuration(test.text), test.duration) << test.text;
+
+  EXPECT_EQ(FormatGoDuration(absl::ZeroDuration()), "0s");
+  EXPECT_EQ(FormatGoDuration(absl::Milliseconds(1250)), "1s");
+  EXPECT_EQ(FormatGoDuration(absl::Microseconds(250900)), "250ms");
+  EXPECT_EQ(FormatGoDuration(absl::Seconds(3690)), "1h1m30s");
+}
+
+}  // namespace
+}  // namespace gantry::gantryctl
