@@ -5,6 +5,7 @@
 #include <netinet/in.h>
 #include <openssl/pem.h>
 #include <openssl/x509.h>
+#include <signal.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -208,7 +209,12 @@ int ScriptedServer::connections() const {
 
 void ScriptedServer::WaitForRequests(std::size_t count) {
   base::MutexLock lock(mutex_);
-  while (requests_.size() < count) arrived_.Wait(mutex_);
+  while (requests_.size() < count) changed_.Wait(mutex_);
+}
+
+void ScriptedServer::WaitForClosedConnections(int count) {
+  base::MutexLock lock(mutex_);
+  while (closed_connections_ < count) changed_.Wait(mutex_);
 }
 
 void ScriptedServer::Accept() {
@@ -225,6 +231,12 @@ void ScriptedServer::Accept() {
 }
 
 void ScriptedServer::Serve(SocketConnection& connection, int number) {
+  // OpenSSL writes to connections that are gone. Only this thread is spared the signal, for the
+  // code under test has to cope with it by itself.
+  sigset_t sigpipe;
+  sigemptyset(&sigpipe);
+  sigaddset(&sigpipe, SIGPIPE);
+  pthread_sigmask(SIG_BLOCK, &sigpipe, nullptr);
   if (!connection.Handshake()) {
     connection.Close(false);
     return;
@@ -235,6 +247,11 @@ void ScriptedServer::Serve(SocketConnection& connection, int number) {
     while ((end = buffer.find("\r\n\r\n")) == std::string::npos) {
       if (!connection.Receive(buffer)) {
         connection.Close(false);
+        {
+          base::MutexLock lock(mutex_);
+          ++closed_connections_;
+        }
+        changed_.NotifyAll();
         return;
       }
     }
@@ -266,7 +283,7 @@ void ScriptedServer::Serve(SocketConnection& connection, int number) {
       base::MutexLock lock(mutex_);
       requests_.push_back(request);
     }
-    arrived_.NotifyAll();
+    changed_.NotifyAll();
     handler_(request, connection);
   }
 }

@@ -71,6 +71,8 @@ class ScriptedServer {
   int connections() const;
   // Returns when so many requests have been received.
   void WaitForRequests(std::size_t count);
+  // Returns when clients have closed so many connections between two requests.
+  void WaitForClosedConnections(int count);
 
  private:
   class SocketConnection;
@@ -83,10 +85,11 @@ class ScriptedServer {
   int listener_ = -1;
   int port_ = 0;
   mutable base::Mutex mutex_;
-  base::ConditionVariable arrived_;
+  base::ConditionVariable changed_;
   std::vector<Request> requests_ ABSL_GUARDED_BY(mutex_);
   std::vector<std::unique_ptr<SocketConnection>> connections_ ABSL_GUARDED_BY(mutex_);
   std::vector<std::thread> threads_ ABSL_GUARDED_BY(mutex_);
+  int closed_connections_ ABSL_GUARDED_BY(mutex_) = 0;
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
   std::thread acceptor_;
 };
