@@ -29,14 +29,16 @@ struct WireAnswer {
       : status(std::move(error)) {}
 };
 
-// A PromotionStepService on a port of its own that answers from a script, the last entry over and
-// over. Serves as long as it lives; any thread.
+// A PromotionStepService, on a free port unless told otherwise, that answers from a script, the
+// last entry over and over. Serves as long as it lives; any thread.
 class ScriptedService : public v1::PromotionStepService::Service {
  public:
-  explicit ScriptedService(std::vector<WireAnswer> script) : script_(std::move(script)) {
+  explicit ScriptedService(std::vector<WireAnswer> script,
+                           const std::string& listen = "127.0.0.1:0")
+      : script_(std::move(script)) {
     grpc::ServerBuilder builder;
     int port = 0;
-    builder.AddListeningPort("127.0.0.1:0", grpc::InsecureServerCredentials(), &port);
+    builder.AddListeningPort(listen, grpc::InsecureServerCredentials(), &port);
     builder.RegisterService(this);
     server_ = builder.BuildAndStart();
     address_ = absl::StrCat("127.0.0.1:", port);
