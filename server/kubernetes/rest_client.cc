@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <optional>
 
+#include "absl/strings/ascii.h"
 #include "server/base/strings.h"
 #include "server/kubernetes/error.h"
 #include "server/kubernetes/response_error.h"
@@ -91,7 +92,8 @@ simdjson::error_code ReadItems(ondemand::value value,
     if (const auto error = item.get_object().get(object)) return error;
     std::string_view raw;
     if (const auto error = object.raw_json().get(raw)) return error;
-    refused = on_item(raw);
+    // What is returned reaches to the next token.
+    refused = on_item(base::ToStd(absl::StripTrailingAsciiWhitespace(base::ToAbsl(raw))));
     if (!refused.ok()) return simdjson::SUCCESS;
   }
   return simdjson::SUCCESS;
