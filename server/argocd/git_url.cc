@@ -7,7 +7,7 @@
 #include <optional>
 
 #include "absl/strings/ascii.h"
-#include "server/argocd/utf8.h"
+#include "server/base/utf8.h"
 
 namespace gantry::argocd {
 namespace {
@@ -32,9 +32,9 @@ std::optional<std::string> Clean(std::string_view url) {
   cleaned.reserve(url.size());
   while (!url.empty()) {
     const std::string_view before = url;
-    const std::optional<uint32_t> code_point = TakeCodePoint(url);
+    const std::optional<uint32_t> code_point = base::TakeCodePoint(url);
     if (!code_point) return std::nullopt;
-    if (!IsUnprintable(*code_point)) {
+    if (!base::IsUnprintable(*code_point)) {
       cleaned.append(before, 0, before.size() - url.size());
     }
   }

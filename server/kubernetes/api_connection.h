@@ -63,7 +63,8 @@ class ApiConnection {
   ApiConnection(std::unique_ptr<Transport> transport, std::unique_ptr<CredentialSource> credentials,
                 Impersonation impersonation, ClientOptions options);
 
-  // Sends the request, again if need be, and returns the 2xx response, its body unparsed.
+  // Sends the request, again if need be, and returns the 2xx response, its body unparsed and with
+  // kJsonPadding bytes of spare capacity.
   absl::StatusOr<HttpResponse> Call(const ApiRequest& request, base::Context& context);
 
   // Sends a GET whose 2xx body goes to `sink` as it comes (see HttpRequest), for watches and

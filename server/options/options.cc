@@ -13,7 +13,7 @@
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_replace.h"
 #include "absl/strings/str_split.h"
-#include "server/service/names.h"
+#include "server/base/names.h"
 
 namespace gantry::options {
 namespace {
@@ -60,7 +60,7 @@ Setter SetText(std::string Options::*member) {
 
 Setter SetNamespace(std::string Options::*member) {
   return [member](const std::string& text, Options& options) -> std::optional<std::string> {
-    if (!service::IsDns1123Label(text)) {
+    if (!base::IsDns1123Label(text)) {
       return "a namespace: 1 to 63 lower-case letters, digits and '-', with a letter or digit at "
              "both ends";
     }
@@ -131,7 +131,7 @@ std::optional<std::string> SetWatchNamespaces(const std::string& text, Options& 
   for (const absl::string_view part : absl::StrSplit(text, ',')) {
     const std::string name(absl::StripAsciiWhitespace(part));
     if (name == "*") return "namespaces, or * alone for all of them";
-    if (!service::IsDns1123Label(name)) {
+    if (!base::IsDns1123Label(name)) {
       return absl::StrCat(
           "namespaces separated by commas, or *; \"", absl::CHexEscape(name),
           "\" is none: 1 to 63 lower-case letters, digits and '-', with a letter or digit at both "

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "server/service/text.h"
 
-#include "server/argocd/utf8.h"
+#include "server/base/utf8.h"
 
 namespace gantry::service {
 
-using argocd::TakeCodePoint;
+using base::TakeCodePoint;
 
 bool IsValidUtf8(std::string_view text) {
   while (!text.empty()) {
@@ -23,7 +23,7 @@ std::size_t CountCharacters(std::string_view text) {
 bool HasControlCharacter(std::string_view text) {
   while (!text.empty()) {
     const auto code_point = TakeCodePoint(text);
-    if (!code_point || argocd::IsControl(*code_point)) return true;
+    if (!code_point || base::IsControl(*code_point)) return true;
   }
   return false;
 }

@@ -7,8 +7,8 @@
 #include <utility>
 
 #include "absl/strings/str_join.h"
+#include "server/base/names.h"
 #include "server/base/strings.h"
-#include "server/service/names.h"
 #include "server/service/text.h"
 
 namespace gantry::service {
@@ -47,7 +47,7 @@ void CheckText(const char* field, const std::string& text, bool required, Violat
 void CheckProjectAndStage(const v1::RunStepRequest& request, Violations& violations) {
   const std::string& project = request.project();
   const std::string& stage = request.stage();
-  const bool project_good = IsDns1123Label(project);
+  const bool project_good = base::IsDns1123Label(project);
   if (!project_good) {
     const char* expected =
         "expected a DNS-1123 label: 1 to 63 lower-case letters, digits and '-', with a letter or "
@@ -56,7 +56,7 @@ void CheckProjectAndStage(const v1::RunStepRequest& request, Violations& violati
                                          ? base::StrCat("is required; ", expected)
                                          : base::StrCat(expected, "; ", Quoted(project))});
   }
-  if (!IsDns1123Subdomain(stage)) {
+  if (!base::IsDns1123Subdomain(stage)) {
     const char* expected =
         "expected a DNS-1123 subdomain: at most 253 lower-case letters, digits, '-' and '.', with "
         "a letter or digit at both ends of each part";

@@ -6,8 +6,9 @@
 #include <string>
 #include <string_view>
 
-#include "server/argocd/utf8.h"
+#include "server/base/names.h"
 #include "server/base/strings.h"
+#include "server/base/utf8.h"
 #include "server/steps/config_text.h"
 #include "server/steps/label_selector.h"
 
@@ -26,7 +27,7 @@ constexpr std::string_view kValueSyntax =
 template <typename Predicate>
 bool HasCharacter(std::string_view text, Predicate predicate) {
   while (!text.empty()) {
-    const std::optional<uint32_t> code_point = argocd::TakeCodePoint(text);
+    const std::optional<uint32_t> code_point = base::TakeCodePoint(text);
     if (!code_point || predicate(*code_point)) return true;
   }
   return false;
@@ -43,19 +44,19 @@ std::string_view Text(const json& value) { return value.get_ref<const std::strin
 }  // namespace
 
 void NoControlCharacters(const json& value, const ConfigPath& path, ViolationList& violations) {
-  if (HasCharacter(Text(value), argocd::IsControl)) {
+  if (HasCharacter(Text(value), base::IsControl)) {
     AddUnexpected(Text(value), "no control characters (such as a line break)", path, violations);
   }
 }
 
 void NoBlanks(const json& value, const ConfigPath& path, ViolationList& violations) {
-  if (HasCharacter(Text(value), argocd::IsUnprintable)) {
+  if (HasCharacter(Text(value), base::IsUnprintable)) {
     AddUnexpected(Text(value), "no blanks and no unprintable characters", path, violations);
   }
 }
 
 void ApplicationName(const json& value, const ConfigPath& path, ViolationList& violations) {
-  if (!IsDns1123Subdomain(Text(value))) {
+  if (!base::IsDns1123Subdomain(Text(value))) {
     AddUnexpected(Text(value),
                   "the name of an Application, a DNS-1123 subdomain: lower-case letters, digits, "
                   "'-' and '.', with a letter or digit at both ends and around each '.'",
@@ -64,7 +65,7 @@ void ApplicationName(const json& value, const ConfigPath& path, ViolationList& v
 }
 
 void NamespaceName(const json& value, const ConfigPath& path, ViolationList& violations) {
-  if (!IsDns1123Label(Text(value))) {
+  if (!base::IsDns1123Label(Text(value))) {
     AddUnexpected(Text(value),
                   "the name of a namespace, a DNS-1123 label: lower-case letters, digits and '-', "
                   "with a letter or digit at both ends",

@@ -8,8 +8,8 @@
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_format.h"
-#include "server/argocd/utf8.h"
 #include "server/base/strings.h"
+#include "server/base/utf8.h"
 
 namespace gantry::steps {
 namespace {
@@ -82,12 +82,12 @@ std::string Quote(std::string_view text) {
       break;
     }
     const std::string_view before = text;
-    const std::optional<uint32_t> code_point = argocd::TakeCodePoint(text);
+    const std::optional<uint32_t> code_point = base::TakeCodePoint(text);
     if (!code_point) {
       quoted += absl::StrFormat("\\x%02x", static_cast<unsigned char>(text.front()));
       text.remove_prefix(1);
     } else if (*code_point == '"' || *code_point == '\\' ||
-               (*code_point != ' ' && argocd::IsUnprintable(*code_point))) {
+               (*code_point != ' ' && base::IsUnprintable(*code_point))) {
       quoted += Escaped(*code_point);
     } else {
       quoted.append(before, 0, before.size() - text.size());
@@ -166,7 +166,7 @@ std::optional<std::string> NearestWord(std::string_view word,
 std::optional<size_t> CountCharacters(std::string_view text) {
   size_t count = 0;
   for (; !text.empty(); ++count) {
-    if (!argocd::TakeCodePoint(text)) return std::nullopt;
+    if (!base::TakeCodePoint(text)) return std::nullopt;
   }
   return count;
 }

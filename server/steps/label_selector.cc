@@ -6,6 +6,7 @@
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_join.h"
+#include "server/base/names.h"
 #include "server/base/strings.h"
 
 namespace gantry::steps {
@@ -14,14 +15,6 @@ namespace {
 using nlohmann::json;
 
 bool IsAlphanumeric(char c) { return absl::ascii_isalnum(static_cast<unsigned char>(c)); }
-
-bool IsLowerAlphanumeric(char c) { return IsAlphanumeric(c) && !(c >= 'A' && c <= 'Z'); }
-
-bool IsDnsPart(std::string_view part) {
-  return !part.empty() && IsLowerAlphanumeric(part.front()) && IsLowerAlphanumeric(part.back()) &&
-         std::all_of(part.begin(), part.end(),
-                     [](char c) { return IsLowerAlphanumeric(c) || c == '-'; });
-}
 
 bool IsLabelName(std::string_view name) {
   return !name.empty() && name.size() <= 63 && IsAlphanumeric(name.front()) &&
@@ -38,22 +31,10 @@ std::string Text(const json& object, const char* field) {
 
 }  // namespace
 
-bool IsDns1123Label(std::string_view name) { return name.size() <= 63 && IsDnsPart(name); }
-
-bool IsDns1123Subdomain(std::string_view name) {
-  if (name.size() > 253) return false;
-  while (true) {
-    const size_t dot = name.find('.');
-    if (!IsDnsPart(name.substr(0, dot))) return false;
-    if (dot == std::string_view::npos) return true;
-    name.remove_prefix(dot + 1);
-  }
-}
-
 bool IsLabelKey(std::string_view key) {
   const size_t slash = key.find('/');
   if (slash == std::string_view::npos) return IsLabelName(key);
-  return IsDns1123Subdomain(key.substr(0, slash)) && IsLabelName(key.substr(slash + 1));
+  return base::IsDns1123Subdomain(key.substr(0, slash)) && IsLabelName(key.substr(slash + 1));
 }
 
 bool IsLabelValue(std::string_view value) { return value.empty() || IsLabelName(value); }

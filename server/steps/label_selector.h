@@ -12,15 +12,6 @@ namespace gantry::steps {
 // URL, where escapes may triple it.
 inline constexpr size_t kMaxLabelSelectorLength = 4096;
 
-// Labels' characters in parts joined by dots, each part with a letter or digit at both ends, at
-// most 253 characters together (RFC 1123): what Kubernetes takes for most objects' names. As
-// there, a part may be longer than 63 characters.
-bool IsDns1123Subdomain(std::string_view name);
-
-// 1 to 63 lower-case letters, digits and '-', with a letter or digit at both ends (RFC 1123): what
-// Kubernetes takes for a namespace.
-bool IsDns1123Label(std::string_view name);
-
 // Whether Kubernetes takes `key` for a label's key: 1 to 63 letters, digits, '-', '_' and '.', with
 // a letter or digit at both ends; before it may stand a DNS-1123 subdomain and '/'.
 bool IsLabelKey(std::string_view key);

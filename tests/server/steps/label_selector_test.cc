@@ -18,51 +18,6 @@ struct Case {
   bool valid;
 };
 
-TEST(LabelSelectorTest, Dns1123Subdomains) {
-  const Case cases[] = {
-      {"a letter", "a", true},
-      {"a digit", "7", true},
-      {"parts", "a-b.c0.7d", true},
-      {"253 characters", std::string(253, 'a'), true},
-      {"254 characters", std::string(254, 'a'), false},
-      {"empty", "", false},
-      {"upper case", "A", false},
-      {"underscore", "a_b", false},
-      {"hyphen first", "-a", false},
-      {"hyphen last", "a-", false},
-      {"hyphen before a dot", "a-.b", false},
-      {"hyphen behind a dot", "a.-b", false},
-      {"dot first", ".a", false},
-      {"dot last", "a.", false},
-      {"two dots", "a..b", false},
-      {"only dots", "..", false},
-      {"slash", "a/b", false},
-      {"percent", "a%2fb", false},
-      {"blank", "a b", false},
-      {"line break at the end", "a\n", false},
-      {"zero byte", std::string("a\0b", 3), false},
-      {"another script", "bücher", false},
-  };
-  for (const Case& c : cases) EXPECT_EQ(IsDns1123Subdomain(c.text), c.valid) << c.name;
-}
-
-TEST(LabelSelectorTest, Dns1123Labels) {
-  const Case cases[] = {
-      {"a letter", "a", true},
-      {"hyphens", "a--b", true},
-      {"a digit first", "7a", true},
-      {"63 characters", std::string(63, 'a'), true},
-      {"64", std::string(64, 'a'), false},
-      {"empty", "", false},
-      {"a dot", "a.b", false},
-      {"upper case", "A", false},
-      {"hyphen last", "a-", false},
-      {"hyphen first", "-a", false},
-      {"star", "*", false},
-  };
-  for (const Case& c : cases) EXPECT_EQ(IsDns1123Label(c.text), c.valid) << c.name;
-}
-
 TEST(LabelSelectorTest, LabelKeys) {
   const Case cases[] = {
       {"a name", "app", true},

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-#ifndef GANTRY_SERVER_SERVICE_NAMES_H_
-#define GANTRY_SERVER_SERVICE_NAMES_H_
+#ifndef GANTRY_SERVER_BASE_NAMES_H_
+#define GANTRY_SERVER_BASE_NAMES_H_
 
 #include <string_view>
 
-namespace gantry::service {
+namespace gantry::base {
 
 // A name of 1 to 63 lower-case letters, digits and '-', with a letter or digit at both ends
 // (RFC 1123): what Kubernetes takes for namespaces, and what a project is named by.
@@ -14,6 +14,6 @@ bool IsDns1123Label(std::string_view name);
 // takes for most objects' names. As there, a part may be longer than 63 characters.
 bool IsDns1123Subdomain(std::string_view name);
 
-}  // namespace gantry::service
+}  // namespace gantry::base
 
-#endif  // GANTRY_SERVER_SERVICE_NAMES_H_
+#endif  // GANTRY_SERVER_BASE_NAMES_H_

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-#ifndef GANTRY_SERVER_ARGOCD_UTF8_H_
-#define GANTRY_SERVER_ARGOCD_UTF8_H_
+#ifndef GANTRY_SERVER_BASE_UTF8_H_
+#define GANTRY_SERVER_BASE_UTF8_H_
 
 #include <algorithm>
 #include <array>
@@ -9,7 +9,7 @@
 #include <optional>
 #include <string_view>
 
-namespace gantry::argocd {
+namespace gantry::base {
 
 // Takes the first character off `text`, which is not empty, and returns its code point. When
 // `text` does not begin with well-formed UTF-8 (RFC 3629) it returns nothing and leaves `text`
@@ -73,6 +73,6 @@ inline bool IsUnprintable(uint32_t code_point) {
   });
 }
 
-}  // namespace gantry::argocd
+}  // namespace gantry::base
 
-#endif  // GANTRY_SERVER_ARGOCD_UTF8_H_
+#endif  // GANTRY_SERVER_BASE_UTF8_H_

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "server/service/names.h"
+#include "server/base/names.h"
 
 #include <algorithm>
 
 #include "absl/strings/ascii.h"
 
-namespace gantry::service {
+namespace gantry::base {
 namespace {
 
 bool IsLowerAlphanumeric(char c) {
@@ -33,4 +33,4 @@ bool IsDns1123Subdomain(std::string_view name) {
   }
 }
 
-}  // namespace gantry::service
+}  // namespace gantry::base

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "server/service/names.h"
+#include "server/base/names.h"
 
 #include <gtest/gtest.h>
 
 #include <string>
 
-namespace gantry::service {
+namespace gantry::base {
 namespace {
 
 struct Name {
@@ -49,4 +49,4 @@ TEST(Names, Table) {
 }
 
 }  // namespace
-}  // namespace gantry::service
+}  // namespace gantry::base
