@@ -4,6 +4,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cstdlib>
+
 #include "gantry/client/client.h"
 #include "gantry/client/errors.h"
 #include "tests/client/answers.h"
@@ -106,6 +108,16 @@ TEST(ConnectionTest, AServiceThatEndsInTheMiddleIsNoAnswer) {
   const absl::Status error = connection->RunStep({}, kAmple).status();
   EXPECT_TRUE(absl::IsUnavailable(error)) << error;
   EXPECT_FALSE(ServiceAnswered(error));
+}
+
+TEST(ConnectionTest, AServiceOnThisMachineIsNotSoughtBehindAProxy) {
+  const UnusedPort proxy;
+  ASSERT_TRUE(proxy.ok());
+  ScriptedService service({Running()});
+  ASSERT_EQ(setenv("http_proxy", ("http://" + proxy.address()).c_str(), 1), 0);
+  const absl::Status status = Connect(service.address())->RunStep({}, kAmple).status();
+  unsetenv("http_proxy");
+  EXPECT_TRUE(status.ok()) << status;
 }
 
 TEST(ConnectionTest, AnAnswerOfManyMegabytesIsTaken) {

@@ -18,6 +18,16 @@ namespace {
 // A dry run of a step with many Applications answers with all their patches.
 constexpr int kMaxReceiveBytes = 64 << 20;
 
+// Whether `address` is on this machine.
+bool IsLocal(const std::string& address) {
+  for (const char* const begin :
+       {"127.", "localhost:", "[::1]:", "unix:", "unix-abstract:", "ipv4:127.",
+        "ipv6:[::1]:", "dns:localhost:", "dns:///localhost:", "dns:127.", "dns:///127."}) {
+    if (address.rfind(begin, 0) == 0) return true;
+  }
+  return false;
+}
+
 // The Connection over a gRPC channel: sets deadlines and credentials, and tells a service that is
 // slow from one that is not there. Immutable, hence safe from any thread.
 class GrpcConnection : public Connection {
@@ -62,6 +72,8 @@ std::shared_ptr<Connection> Connect(const std::string& address, const ChannelOpt
   arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 500);
   arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, 5000);
   arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 5000);
+  // http_proxy and its like are meant for the world outside.
+  if (IsLocal(address)) arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
   const std::shared_ptr<grpc::ChannelCredentials> credentials =
       options.channel_credentials != nullptr ? options.channel_credentials
                                              : grpc::InsecureChannelCredentials();

@@ -39,7 +39,8 @@ class Connection {
 
 // Makes a connection over gRPC to `address`: host:port, or any other name gRPC takes
 // (dns:///host:port, unix:/path). It connects with the first call and reconnects by itself, so this
-// never fails; an address that leads nowhere shows as UNAVAILABLE on the calls.
+// never fails; an address that leads nowhere shows as UNAVAILABLE on the calls. The proxy that
+// http_proxy or grpc_proxy name is used, except for addresses on this machine.
 std::shared_ptr<Connection> Connect(const std::string& address, const ChannelOptions& options = {});
 
 }  // namespace gantry::client

@@ -2,7 +2,6 @@
 #ifndef GANTRY_CLIENT_RUN_STEP_H_
 #define GANTRY_CLIENT_RUN_STEP_H_
 
-#include <functional>
 #include <optional>
 
 #include "absl/status/status.h"
