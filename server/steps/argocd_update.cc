@@ -581,13 +581,24 @@ class Execution {
         result.kind = Result::kConflict;
         break;
       case kubernetes::ErrorKind::kForbidden:
-      case kubernetes::ErrorKind::kRefused:
         result.kind = Result::kRefused;
+        break;
+      case kubernetes::ErrorKind::kRefused:
+        // A patch whose paths are gone is refused before its resourceVersion is compared.
+        result.kind = HasChanged(*target.application) ? Result::kConflict : Result::kRefused;
         break;
       default:
         break;
     }
     return result;
+  }
+
+  bool HasChanged(const argocd::Application& application) {
+    const absl::StatusOr<std::string> body =
+        deps_.argocd.Get(kApplications, application.name.ns, application.name.name, context_);
+    if (!body.ok()) return kubernetes::KindOf(body.status()) == kubernetes::ErrorKind::kNotFound;
+    const absl::StatusOr<argocd::Application> now = argocd::ParseApplication(*body);
+    return !now.ok() || now->resource_version != application.resource_version;
   }
 
   PassResult AfterPassingFailure(const WriteResult& failure) {

@@ -431,6 +431,25 @@ TEST_F(ArgocdUpdateTest, AnApplicationThatChangedAfterTheReadIsDecidedOnAgain) {
   EXPECT_EQ(StageSpec()["steps"][0]["applications"][0]["attempt"], 0);
 }
 
+TEST_F(ArgocdUpdateTest, APatchWhosePathsAreGoneIsAConflictAndNotARefusal) {
+  json web = Application("web");
+  web["status"]["operationState"] = {{"phase", "Succeeded"}};
+  Put(web);
+  bool changed = false;
+  kubernetes_.before = [&](const FakeKubernetes::Call& call) {
+    if (call.verb == "patch" && !changed) {
+      changed = true;
+      json now = Read("web");
+      now["status"].erase("operationState");
+      now["operation"] = {{"initiatedBy", {{"username", "eve"}}}};
+      Put(now);
+    }
+    return absl::OkStatus();
+  };
+  EXPECT_VERDICT(Run(), RUNNING, OTHER_OPERATION_RUNNING);
+  EXPECT_EQ(Read("web")["operation"]["initiatedBy"]["username"], "eve");
+}
+
 TEST_F(ArgocdUpdateTest, FiveConflictsInARowAskTheCallerToComeAgain) {
   Put(Application("web"));
   kubernetes_.before = [&](const FakeKubernetes::Call& call) {
