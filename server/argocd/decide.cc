@@ -65,11 +65,21 @@ class Decision {
         (!absl::SimpleAtoi(entry->second, &attempt) || attempt < 1)) {
       attempt = 1;
     }
-    // An operation of an earlier step of this promotion is as foreign as another promotion's.
-    if (attempt > in_.record.earlier_steps) state_attempt_ = attempt;
+    // An operation of another step of this promotion is as foreign as another promotion's.
+    const AttemptRecord& record = in_.record;
+    const bool of_another_step =
+        attempt <= record.earlier || (attempt > record.last && attempt <= record.others);
+    if (!of_another_step) state_attempt_ = attempt;
   }
 
   Verdict Judge() const {
+    Verdict verdict = JudgeState();
+    verdict.last_attempt = std::max(in_.record.last, state_attempt_);
+    return verdict;
+  }
+
+ private:
+  Verdict JudgeState() const {
     if (in_.record.done) return Done("was done before, as recorded");
     if (app_.deleting) {
       return {.kind = Kind::kDeleting,
@@ -83,8 +93,8 @@ class Decision {
     if (state_attempt_ == 0) {
       // Argo CD's self-heal may have replaced our operation's state before anyone saw it. It
       // proves us done only if our changes are in the spec and what we wanted was deployed.
-      if (in_.record.last > 0 && state.phase == "Succeeded" && AnyDesired(in_.desired_revisions) &&
-          reached && !in_.spec_differs) {
+      if (in_.record.made() > 0 && state.phase == "Succeeded" &&
+          AnyDesired(in_.desired_revisions) && reached && !in_.spec_differs) {
         return Done("was synced to what is desired after our attempt");
       }
       return Write();
@@ -93,10 +103,12 @@ class Decision {
     if (state.phase != "Succeeded") {
       return reached ? Failed(Kind::kOperationFailed) : WriteAgain();
     }
-    return reached ? Done("was synced") : WriteAgain();
+    if (!reached) return WriteAgain();
+    // Our own record tells that the spec was written. Without it, the spec has to.
+    if (state_attempt_ > in_.record.last && in_.spec_differs) return Write();
+    return Done("was synced");
   }
 
- private:
   Verdict Done(std::string_view how) const {
     return {.kind = Kind::kDone, .message = base::StrCat("Application ", name_, " ", how)};
   }
@@ -138,8 +150,9 @@ class Decision {
   }
 
   Verdict Write() const {
-    const int last = std::max(std::max(in_.record.last, state_attempt_), in_.record.earlier_steps);
-    const int made = last - in_.record.earlier_steps;
+    const int last = std::max({in_.record.last, state_attempt_, in_.record.earlier});
+    const int next = std::max(last, in_.record.others) + 1;
+    const int made = std::max(last - in_.record.earlier - in_.record.unmade, 0);
     if (made >= in_.max_attempts) {
       const bool failed = app_.operation_state && IsCompleted(app_.operation_state->phase) &&
                           app_.operation_state->phase != "Succeeded";
@@ -158,7 +171,7 @@ class Decision {
       const absl::Time due = *app_.operation_state->finished_at + AttemptDelay(made);
       if (in_.now < due) {
         return {.kind = Kind::kAwaitingRetry,
-                .attempt = last + 1,
+                .attempt = next,
                 .retry_after = due - in_.now,
                 .message = base::StrCat(
                     "Application ", name_, ": attempt ", made + 1, " starts no earlier than ",
@@ -166,7 +179,7 @@ class Decision {
       }
     }
     return {.kind = Kind::kWrite,
-            .attempt = last + 1,
+            .attempt = next,
             .message = base::StrCat("Application ", name_, " is to be synced, attempt ", made + 1)};
   }
 

@@ -15,9 +15,16 @@ namespace gantry::argocd {
 // numbered per promotion and Application, so that an operation's number tells which step of the
 // promotion it belongs to.
 struct AttemptRecord {
-  int earlier_steps = 0;  // the last attempt that other steps of this promotion made before us
-  int last = 0;           // our last attempt; 0: none on record
-  bool done = false;      // this step has seen its work on the Application done
+  int earlier = 0;  // the last attempt that was somebody else's before our first: of another step,
+                    // or of this one with another configuration
+  int last = 0;     // the last attempt on record for us; not above `earlier`: none
+  int unmade = 0;   // how many of ours were recorded and certainly not made
+  bool done = false;  // this step has seen its work on the Application done
+  int others = 0;     // the last attempt on record for the promotion's other steps
+
+  // How many attempts count for us.
+  int made() const { return last > earlier ? last - earlier - unmade : 0; }
+  bool operator==(const AttemptRecord&) const = default;
 };
 
 struct DecideInput {
@@ -48,6 +55,8 @@ struct Verdict {
   };
   Kind kind = Kind::kDone;
   int attempt = 0;
+  // Our last attempt known, on record or by the operation found; to be recorded.
+  int last_attempt = 0;
   absl::Duration retry_after = absl::ZeroDuration();
   std::string message;  // one sentence that names the Application
 };

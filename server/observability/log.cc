@@ -132,6 +132,12 @@ Logger Logger::With(std::initializer_list<Field> fields) const {
 void Logger::Log(LogLevel level, std::string_view message,
                  std::initializer_list<Field> fields) const {
   if (sink_ == nullptr || !sink_->should_log(SpdlogLevel(level))) return;
+  Write(level, message, fields);
+}
+
+void Logger::Write(LogLevel level, std::string_view message,
+                   std::initializer_list<Field> fields) const {
+  if (sink_ == nullptr) return;
   std::vector<Field> all;
   all.reserve(fields_.size() + fields.size());
   for (const auto& [name, value] : fields_) all.push_back({name, value});
@@ -145,7 +151,15 @@ void Logger::Log(LogLevel level, std::string_view message,
     }
   }
   const std::string line = FormatLogLine(format_, base::SystemClock().Now(), level, message, all);
-  sink_->log(SpdlogLevel(level), spdlog::string_view_t(line.data(), line.size()));
+  const spdlog::string_view_t text(line.data(), line.size());
+  // Past the level: whoever calls has looked at it, or means not to.
+  for (const spdlog::sink_ptr& sink : sink_->sinks()) {
+    try {
+      sink->log(spdlog::details::log_msg(sink_->name(), SpdlogLevel(level), text));
+    } catch (const std::exception&) {
+      // A line that can't be written is lost; the work goes on.
+    }
+  }
 }
 
 Logger MakeLogger(LogFormat format, LogLevel level) {

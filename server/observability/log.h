@@ -51,6 +51,10 @@ class Logger {
   void Info(std::string_view message, std::initializer_list<Field> fields = {}) const {
     Log(LogLevel::kInfo, message, fields);
   }
+  // Who changed what: written whatever the level is, as "info".
+  void Audit(std::string_view message, std::initializer_list<Field> fields) const {
+    Write(LogLevel::kInfo, message, fields);
+  }
   void Warning(std::string_view message, std::initializer_list<Field> fields = {}) const {
     Log(LogLevel::kWarning, message, fields);
   }
@@ -60,6 +64,7 @@ class Logger {
 
  private:
   void Log(LogLevel level, std::string_view message, std::initializer_list<Field> fields) const;
+  void Write(LogLevel level, std::string_view message, std::initializer_list<Field> fields) const;
 
   std::shared_ptr<spdlog::logger> sink_;
   LogFormat format_ = LogFormat::kJson;

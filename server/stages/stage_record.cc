@@ -71,8 +71,9 @@ StepRecord StepFromJson(const json& object) {
   for (const json& application : ArrayAt(object, "applications")) {
     step.applications.push_back(
         {.name = NameAt(application),
-         .attempts = {.earlier_steps = application.value("earlierAttempts", 0),
+         .attempts = {.earlier = application.value("earlierAttempts", 0),
                       .last = application.value("attempt", 0),
+                      .unmade = application.value("unmadeAttempts", 0),
                       .done = application.value("done", false)},
          .desired_revisions =
              ArrayAt(application, "desiredRevisions").get<std::vector<std::string>>()});
@@ -85,8 +86,9 @@ json ToJson(const StepRecord& step) {
   for (const ApplicationRecord& application : step.applications) {
     applications.push_back({{"namespace", application.name.ns},
                             {"name", application.name.name},
-                            {"earlierAttempts", application.attempts.earlier_steps},
+                            {"earlierAttempts", application.attempts.earlier},
                             {"attempt", application.attempts.last},
+                            {"unmadeAttempts", application.attempts.unmade},
                             {"done", application.attempts.done},
                             {"desiredRevisions", application.desired_revisions}});
   }
@@ -140,6 +142,12 @@ v1::PromotionPhase PhaseOf(const std::vector<StepRecord>& steps) {
   return phase;
 }
 
+argocd::AttemptRecord StartAfter(int attempt) {
+  argocd::AttemptRecord attempts;
+  attempts.earlier = attempts.last = attempt;
+  return attempts;
+}
+
 void DropChecksOfOlderPromotions(StageRecord& record) {
   const auto is_current = [&](const HealthCheckRecord& check) {
     return check.promotion == record.promotion.name;
@@ -150,12 +158,6 @@ void DropChecksOfOlderPromotions(StageRecord& record) {
 }
 
 }  // namespace
-
-bool ApplicationRecord::operator==(const ApplicationRecord& other) const {
-  return name == other.name && attempts.earlier_steps == other.attempts.earlier_steps &&
-         attempts.last == other.attempts.last && attempts.done == other.attempts.done &&
-         desired_revisions == other.desired_revisions;
-}
 
 absl::StatusOr<StageRecord> RecordFromSpec(const json& spec) {
   if (!spec.is_object()) return absl::InvalidArgumentError("its spec is not an object");
@@ -253,7 +255,7 @@ StepRecord& EnsureStep(StageRecord& record, std::string_view step, std::string_v
       found.reason = v1::STEP_REASON_UNSPECIFIED;
       found.message.clear();
       for (ApplicationRecord& application : found.applications) {
-        application.attempts.done = false;
+        application.attempts = StartAfter(application.attempts.last);
         application.desired_revisions.clear();
       }
     }
@@ -287,16 +289,25 @@ ApplicationRecord& EnsureApplication(StepRecord& step, const argocd::Application
 }
 
 argocd::AttemptRecord AttemptsOf(const StageRecord& record, std::string_view promotion,
-                                 std::string_view step, const argocd::ApplicationName& name) {
-  argocd::AttemptRecord attempts;
-  if (record.promotion.name != promotion) return attempts;
-  for (const StepRecord& other : record.steps) {
-    const ApplicationRecord* application = FindApplication(other, name);
+                                 std::string_view step, std::string_view config_hash,
+                                 const argocd::ApplicationName& name) {
+  argocd::AttemptRecord own;
+  if (record.promotion.name != promotion) return own;
+  int others = 0;
+  for (const StepRecord& candidate : record.steps) {
+    const ApplicationRecord* application = FindApplication(candidate, name);
     if (application == nullptr) continue;
-    if (other.step == step) return application->attempts;
-    attempts.earlier_steps = std::max(attempts.earlier_steps, application->attempts.last);
+    if (candidate.step == step) {
+      own = candidate.config_hash == config_hash ? application->attempts
+                                                 : StartAfter(application->attempts.last);
+    } else {
+      others = std::max(others, application->attempts.last);
+    }
   }
-  return attempts;
+  if (!own.done && own.last <= own.earlier)
+    own = StartAfter(std::max({own.last, own.earlier, others}));
+  own.others = others;
+  return own;
 }
 
 void RecordAnswer(StageRecord& record, StepRecord& step, v1::StepStatus status,

@@ -28,7 +28,7 @@ struct ApplicationRecord {
   argocd::ApplicationName name;
   argocd::AttemptRecord attempts;
   std::vector<std::string> desired_revisions;  // one per source
-  bool operator==(const ApplicationRecord& other) const;
+  bool operator==(const ApplicationRecord&) const = default;
 };
 
 // One step of the current promotion.
@@ -101,7 +101,7 @@ void MakeCurrent(StageRecord& record, std::string_view promotion);
 const StepRecord* FindStep(const StageRecord& record, std::string_view promotion,
                            std::string_view step);
 // The record of a step of the current promotion, made when there is none. A different
-// configuration under the same name starts anew, but its attempts go on counting.
+// configuration under the same name starts anew, behind the attempts made before.
 StepRecord& EnsureStep(StageRecord& record, std::string_view step, std::string_view uses,
                        std::string_view config_hash);
 
@@ -109,10 +109,11 @@ const ApplicationRecord* FindApplication(const StepRecord& step,
                                          const argocd::ApplicationName& name);
 ApplicationRecord& EnsureApplication(StepRecord& step, const argocd::ApplicationName& name);
 
-// What `step` of `promotion` has on record for `name`; for a step that has nothing, the attempts
-// that other steps of the promotion made on that Application.
+// What `step` of `promotion` has on record for `name`. A step with nothing on record, or recorded
+// with another configuration, starts counting after what was attempted before it.
 argocd::AttemptRecord AttemptsOf(const StageRecord& record, std::string_view promotion,
-                                 std::string_view step, const argocd::ApplicationName& name);
+                                 std::string_view step, std::string_view config_hash,
+                                 const argocd::ApplicationName& name);
 
 // Stores a step's answer (RUNNING, FAILED or SUCCEEDED) and lets the promotion's phase follow from
 // the latest answers of its steps: RUNNING before FAILED before SUCCEEDED. When the promotion

@@ -45,7 +45,8 @@ constexpr absl::Duration kReleaseTimeout = absl::Seconds(2);
 struct Target {
   ApplicationPtr application;
   std::vector<argocd::SourceUpdate> updates;  // of all its entries, in order
-  bool skipped = false;                       // matched by a selector, not authorized
+  bool skipped = false;                       // not authorized
+  bool by_name = false;                       // an entry names it
   std::string skip_reason;
   argocd::SourceMatch match;
   std::vector<std::string> given_target_revisions;
@@ -64,10 +65,30 @@ struct WriteResult {
 };
 
 // An attempt that this call recorded and whose operation was certainly not written. The next pass
-// makes it again under the same number; if there is none, it is given back.
+// makes it again; if there is none, it is given back.
 struct Unmade {
   int attempt = 0;
   int before = 0;  // what the record said of the last attempt before
+};
+
+// Takes an unmade attempt off what is on record: by its number, or when another call has recorded
+// a later one meanwhile, by counting it out.
+void GiveBack(const Unmade& unmade, argocd::AttemptRecord& attempts) {
+  if (attempts.last == unmade.attempt) {
+    attempts.last = unmade.before;
+  } else if (attempts.last > unmade.attempt) {
+    ++attempts.unmade;
+  }
+}
+
+// A write as it was sent, for telling about it.
+struct SentWrite {
+  ApplicationPtr application;
+  argocd::OperationRequest operation;
+  std::string patch;
+  std::string event;              // the words of the Event
+  std::string changed;            // the paths changed in the spec
+  std::string desired_revisions;  // for the log
 };
 
 google::protobuf::Duration ToProto(absl::Duration duration) {
@@ -119,7 +140,9 @@ v1::RunStepResponse Superseded(std::string_view promotion, std::string_view newe
                              "; it writes nothing any more"));
 }
 
-void SetOutput(const std::vector<ApplicationName>& names, v1::RunStepResponse& response) {
+// In one order, so that an answer from the record is the same.
+void SetOutput(std::vector<ApplicationName> names, v1::RunStepResponse& response) {
+  std::sort(names.begin(), names.end());
   json apps = json::array();
   for (const ApplicationName& name : names) {
     apps.push_back({{"name", name.name}, {"namespace", name.ns}});
@@ -157,6 +180,7 @@ class Execution {
 
   absl::StatusOr<v1::RunStepResponse> Execute() {
     absl::StatusOr<v1::RunStepResponse> response = ExecutePasses();
+    for (const auto& [name, sent] : unknown_) Audit(sent, "sent, no answer: may have happened");
     ReleaseUnmadeAttempts();
     return response;
   }
@@ -177,11 +201,11 @@ class Execution {
         return KubernetesFailure(slept, context_);
       }
     }
-    v1::RunStepResponse response = Running(
+    v1::RunStepResponse response = WithOutcomes(Running(
         written_.empty() ? v1::STEP_REASON_AWAITING_RETRY : v1::STEP_REASON_OPERATION_RUNNING,
         base::StrCat("the Application or the Stage's record was changed by others ", kMaxConflicts,
                      " times between reading and writing it (last: ", last_conflict_,
-                     "); call again"));
+                     "); call again")));
     *response.mutable_retry_after() = ToProto(kPassingFailureRetry);
     return response;
   }
@@ -208,6 +232,15 @@ class Execution {
 
     if (const Target* failed = FirstWhere(IsFailure)) return Fail(*stage, *failed);
     if (const Target* errored = FirstWhere(IsError)) {
+      // What was seen done is kept; a promotion that is not the current one does not become it.
+      if (AnyNewlyDone() && !request_.dry_run() &&
+          stage->record.promotion.name == request_.promotion()) {
+        PrepareStep(stage->record, /*writes=*/false);
+        const absl::StatusOr<bool> saved = Save(*stage);
+        if (!saved.ok()) return saved.status();
+        if (!*saved) return std::nullopt;
+        unmade_.clear();
+      }
       return WithOutcomes(
           Answer(v1::STEP_STATUS_ERRORED, ReasonOf(errored->verdict.kind), MessageOf(IsError)));
     }
@@ -246,7 +279,7 @@ class Execution {
                                                application.desired_revisions.end());
       names.push_back(application.name);
     }
-    SetOutput(names, response);
+    SetOutput(std::move(names), response);
     if (succeeded) {
       *response.mutable_health_check() = HealthCheckOf(request_.uses(), step->applications);
     }
@@ -278,6 +311,7 @@ class Execution {
           made.skip_reason = answer.reason;
         }
         Target& target = targets_[known->second];
+        target.by_name = target.by_name || by_name;
         if (target.skipped) {
           reason = base::StrCat("Application ", ToString(application->name),
                                 " does not authorize Stage ", request_.project(), ":",
@@ -350,18 +384,13 @@ class Execution {
   }
 
   void DecideAll(const stages::StageRecord& record) {
-    const stages::StepRecord* step =
-        stages::FindStep(record, request_.promotion(), request_.step());
-    const bool same_configuration = step == nullptr || step->config_hash == config_hash_;
     for (Target& target : targets_) {
       if (target.skipped) continue;
       const ApplicationName& name = target.application->name;
-      target.attempts = stages::AttemptsOf(record, request_.promotion(), request_.step(), name);
-      if (!same_configuration) target.attempts.done = false;
+      target.attempts =
+          stages::AttemptsOf(record, request_.promotion(), request_.step(), config_hash_, name);
       const auto unmade = unmade_.find(name);
-      if (unmade != unmade_.end() && unmade->second.attempt == target.attempts.last) {
-        target.attempts.last = unmade->second.before;
-      }
+      if (unmade != unmade_.end()) GiveBack(unmade->second, target.attempts);
       target.verdict = argocd::Decide({.application = *target.application,
                                        .promotion = request_.promotion(),
                                        .record = target.attempts,
@@ -370,7 +399,29 @@ class Execution {
                                        .spec_differs = !target.spec_patch.empty(),
                                        .max_attempts = options_.max_sync_attempts,
                                        .now = deps_.clock.Now()});
+      TellOfFoundWrite(target);
     }
+  }
+
+  // A write that was not answered: what was read now tells whether it happened.
+  void TellOfFoundWrite(const Target& target) {
+    const auto sent = unknown_.find(target.application->name);
+    if (sent == unknown_.end()) return;
+    const auto is_ours = [&](const argocd::Operation& operation) {
+      const auto promotion = operation.info.find(std::string(argocd::kPromotionInfo));
+      const auto attempt = operation.info.find(std::string(argocd::kAttemptInfo));
+      return promotion != operation.info.end() && promotion->second == request_.promotion() &&
+             attempt != operation.info.end() &&
+             attempt->second == base::StrCat(sent->second.operation.attempt);
+    };
+    const argocd::Application& application = *target.application;
+    if (!(application.operation && is_ours(*application.operation)) &&
+        !(application.operation_state && is_ours(application.operation_state->operation))) {
+      return;
+    }
+    Tell(sent->second);
+    written_[application.name] = sent->second.patch;
+    unknown_.erase(sent);
   }
 
   template <typename Predicate>
@@ -402,7 +453,8 @@ class Execution {
   }
 
   // The step's record, with this call's promotion made the current one and all that was seen done.
-  stages::StepRecord& PrepareStep(stages::StageRecord& record) const {
+  // With `writes`, the attempts about to be made too.
+  stages::StepRecord& PrepareStep(stages::StageRecord& record, bool writes) const {
     stages::MakeCurrent(record, request_.promotion());
     stages::StepRecord& step =
         stages::EnsureStep(record, request_.step(), request_.uses(), config_hash_);
@@ -411,9 +463,12 @@ class Execution {
       stages::ApplicationRecord& application =
           stages::EnsureApplication(step, target.application->name);
       application.attempts = target.attempts;
+      application.attempts.last = target.verdict.last_attempt;
       application.desired_revisions = target.match.desired_revisions;
       if (target.verdict.kind == Kind::kDone) application.attempts.done = true;
-      if (target.verdict.kind == Kind::kWrite) application.attempts.last = target.verdict.attempt;
+      if (writes && target.verdict.kind == Kind::kWrite) {
+        application.attempts.last = target.verdict.attempt;
+      }
     }
     return step;
   }
@@ -433,13 +488,7 @@ class Execution {
     v1::RunStepResponse response =
         Answer(v1::STEP_STATUS_FAILED, ReasonOf(failed.verdict.kind), MessageOf(IsFailure));
     if (!request_.dry_run()) {
-      stages::StepRecord& step = PrepareStep(stage.record);
-      // What this pass would have written is not being written.
-      for (const Target& target : targets_) {
-        if (!target.skipped && target.verdict.kind == Kind::kWrite) {
-          stages::EnsureApplication(step, target.application->name).attempts = target.attempts;
-        }
-      }
+      stages::StepRecord& step = PrepareStep(stage.record, /*writes=*/false);
       stages::RecordAnswer(stage.record, step, response.status(), response.reason(),
                            response.message(), deps_.clock.Now());
       const absl::StatusOr<bool> saved = Save(stage);
@@ -457,7 +506,7 @@ class Execution {
           v1::STEP_REASON_OPERATION_RUNNING,
           base::StrCat("dry run: ", message, "; a call that may record this will succeed")));
     }
-    stages::StepRecord& step = PrepareStep(stage.record);
+    stages::StepRecord& step = PrepareStep(stage.record, /*writes=*/false);
     // An Application that the step matched in an earlier call and does not match any more is not
     // part of its success.
     std::erase_if(step.applications, [&](const stages::ApplicationRecord& application) {
@@ -484,10 +533,10 @@ class Execution {
     std::map<ApplicationName, Unmade> recorded;
     for (const Target& target : targets_) {
       if (!target.skipped && target.verdict.kind == Kind::kWrite) {
-        recorded[target.application->name] = {target.verdict.attempt, target.attempts.last};
+        recorded[target.application->name] = {target.verdict.attempt, target.verdict.last_attempt};
       }
     }
-    stages::StepRecord& step = PrepareStep(stage.record);
+    stages::StepRecord& step = PrepareStep(stage.record, /*writes=*/true);
     stages::RecordAnswer(stage.record, step, v1::STEP_STATUS_RUNNING,
                          v1::STEP_REASON_OPERATION_RUNNING, "", deps_.clock.Now());
     const absl::StatusOr<bool> saved = Save(stage);
@@ -503,21 +552,11 @@ class Execution {
       if (!target.skipped && target.verdict.kind == Kind::kWrite) writes.push_back(&target);
     }
     std::vector<WriteResult> results(writes.size());
-    std::vector<json> patches(writes.size());
-    std::vector<argocd::OperationRequest> operations(writes.size());
-    for (std::size_t i = 0; i < writes.size(); ++i) {
-      operations[i] = {.promotion = request_.promotion(),
-                       .actor = request_.actor(),
-                       .default_initiator = options_.operation_initiator,
-                       .project = request_.project(),
-                       .stage = request_.stage(),
-                       .attempt = writes[i]->verdict.attempt};
-      patches[i] =
-          argocd::BuildPatch(*writes[i]->application, writes[i]->spec_patch, operations[i]);
-    }
+    std::vector<SentWrite> sent;
+    for (const Target* target : writes) sent.push_back(Prepare(*target));
     base::ParallelFor(deps_.helpers, writes.size(), [&](std::size_t i) {
-      results[i] = WriteOne(*writes[i], patches[i]);
-      if (results[i].kind == WriteResult::Kind::kWritten) Tell(*writes[i], operations[i]);
+      results[i] = WriteOne(*writes[i], sent[i].patch);
+      if (results[i].kind == WriteResult::Kind::kWritten) Tell(sent[i]);
       return results[i].kind == WriteResult::Kind::kWritten;
     });
 
@@ -526,13 +565,15 @@ class Execution {
       const ApplicationName& name = writes[i]->application->name;
       switch (results[i].kind) {
         case WriteResult::Kind::kWritten:
-          written_[name] = patches[i].dump();
+          written_[name] = sent[i].patch;
           writes[i]->verdict.message =
               base::StrCat("started the sync of Application ", ToString(name));
           unmade_.erase(name);
           continue;
         default:
-          if (!results[i].certainly_not_written) unmade_.erase(name);
+          if (results[i].certainly_not_written) break;
+          unmade_.erase(name);
+          unknown_[name] = sent[i];
       }
       if (!results[i].status.ok())
         writes[i]->verdict.message = std::string(results[i].status.message());
@@ -554,7 +595,44 @@ class Execution {
     }
   }
 
-  WriteResult WriteOne(const Target& target, const json& patch) {
+  SentWrite Prepare(const Target& target) const {
+    SentWrite write;
+    write.application = target.application;
+    write.operation = {.promotion = request_.promotion(),
+                       .actor = request_.actor(),
+                       .default_initiator = options_.operation_initiator,
+                       .project = request_.project(),
+                       .stage = request_.stage(),
+                       .attempt = target.verdict.attempt};
+    write.patch =
+        argocd::BuildPatch(*target.application, target.spec_patch, write.operation).dump();
+    write.event =
+        argocd::DescribeWrite(*target.application, target.given_target_revisions, write.operation);
+    std::vector<std::string> changed;
+    for (const json& change : target.spec_patch) {
+      changed.push_back(change.at("path").get<std::string>());
+    }
+    write.changed = absl::StrJoin(changed, ",");
+    write.desired_revisions = absl::StrJoin(target.match.desired_revisions, ",");
+    return write;
+  }
+
+  // True when the attempt about to be made is still the step's to make: no other replica has ended
+  // the step or taken the attempt back meanwhile.
+  bool IsStillRecorded(const stages::StageRecord& record, const Target& target) const {
+    const stages::StepRecord* step =
+        stages::FindStep(record, request_.promotion(), request_.step());
+    if (step == nullptr || step->config_hash != config_hash_ ||
+        step->status != v1::STEP_STATUS_RUNNING) {
+      return false;
+    }
+    const stages::ApplicationRecord* application =
+        stages::FindApplication(*step, target.application->name);
+    return application != nullptr && !application->attempts.done &&
+           application->attempts.last >= target.verdict.attempt;
+  }
+
+  WriteResult WriteOne(const Target& target, const std::string& patch) {
     using Result = WriteResult::Kind;
     const absl::StatusOr<stages::StoredStage> stage =
         deps_.stages.Load(request_.project(), request_.stage(), context_);
@@ -563,13 +641,13 @@ class Execution {
     if (stages::IsSuperseded(record, request_.promotion())) {
       return {.kind = Result::kSuperseded, .newer_promotion = record.promotion.name};
     }
-    if (record.promotion.name != request_.promotion()) {
+    if (!IsStillRecorded(record, target)) {
       return {.kind = Result::kConflict,
-              .status = absl::AbortedError("the Stage's record was deleted meanwhile")};
+              .status = absl::AbortedError("the Stage's record was changed meanwhile")};
     }
     const ApplicationName& name = target.application->name;
     const absl::StatusOr<std::string> answer =
-        deps_.argocd.JsonPatch(kApplications, name.ns, name.name, patch.dump(), context_);
+        deps_.argocd.JsonPatch(kApplications, name.ns, name.name, patch, context_);
     if (answer.ok()) return {.kind = Result::kWritten};
     WriteResult result = {
         .kind = Result::kFailed,
@@ -584,6 +662,7 @@ class Execution {
         result.kind = Result::kRefused;
         break;
       case kubernetes::ErrorKind::kRefused:
+        if (!result.certainly_not_written) break;
         // A patch whose paths are gone is refused before its resourceVersion is compared.
         result.kind = HasChanged(*target.application) ? Result::kConflict : Result::kRefused;
         break;
@@ -605,6 +684,7 @@ class Execution {
     if (context_.Check().ok() && !failure.certainly_not_written && !looked_after_failure_) {
       // The write may have happened: look before anything else is said.
       looked_after_failure_ = true;
+      last_conflict_ = std::string(failure.status.message());
       return std::nullopt;
     }
     if (written_.empty()) return KubernetesFailure(failure.status, context_);
@@ -618,23 +698,23 @@ class Execution {
   }
 
   // Tells the Application's owner by an Event, and the auditors by a line in the log.
-  void Tell(const Target& target, const argocd::OperationRequest& operation) {
-    const argocd::Application& application = *target.application;
-    deps_.events.Record(
-        {"argoproj.io/v1alpha1", "Application", application.name.ns, application.name.name,
-         application.uid, application.resource_version},
-        "OperationStarted",
-        argocd::DescribeWrite(application, target.given_target_revisions, operation));
-    std::vector<std::string> changed;
-    for (const json& change : target.spec_patch)
-      changed.push_back(change.at("path").get<std::string>());
-    call_.log.Info("audit: Application changed and sync started",
-                   {{"caller", call_.caller},
-                    {"actor", request_.actor()},
-                    {"application", ToString(application.name)},
-                    {"attempt", base::StrCat(operation.attempt)},
-                    {"changed", absl::StrJoin(changed, ",")},
-                    {"desired_revisions", absl::StrJoin(target.match.desired_revisions, ",")}});
+  void Tell(const SentWrite& write) const {
+    const argocd::Application& application = *write.application;
+    deps_.events.Record({"argoproj.io/v1alpha1", "Application", application.name.ns,
+                         application.name.name, application.uid, application.resource_version},
+                        "OperationStarted", write.event);
+    Audit(write, "written");
+  }
+
+  void Audit(const SentWrite& write, std::string_view outcome) const {
+    call_.log.Audit("audit: Application changed and sync started",
+                    {{"outcome", outcome},
+                     {"caller", call_.caller},
+                     {"actor", request_.actor()},
+                     {"application", ToString(write.application->name)},
+                     {"attempt", base::StrCat(write.operation.attempt)},
+                     {"changed", write.changed},
+                     {"desired_revisions", write.desired_revisions}});
   }
 
   v1::RunStepResponse Running(v1::StepReason reason, std::string message) const {
@@ -679,14 +759,14 @@ class Execution {
       outcome.set_namespace_(name.ns);
       outcome.set_name(name.name);
       if (target.skipped) {
-        outcome.set_action(v1::ApplicationOutcome::ACTION_SKIPPED);
+        if (!target.by_name) outcome.set_action(v1::ApplicationOutcome::ACTION_SKIPPED);
         outcome.set_message(target.skip_reason);
         continue;
       }
       names.push_back(name);
       SetOutcome(target, outcome);
     }
-    SetOutput(names, response);
+    SetOutput(std::move(names), response);
     return response;
   }
 
@@ -725,14 +805,7 @@ class Execution {
   void SetDryRunOutcome(const Target& target, v1::ApplicationOutcome& outcome) const {
     outcome.set_action(v1::ApplicationOutcome::ACTION_SYNC_STARTED);
     outcome.set_message(base::StrCat("dry run, not written: ", target.verdict.message));
-    outcome.set_patch(argocd::BuildPatch(*target.application, target.spec_patch,
-                                         {.promotion = request_.promotion(),
-                                          .actor = request_.actor(),
-                                          .default_initiator = options_.operation_initiator,
-                                          .project = request_.project(),
-                                          .stage = request_.stage(),
-                                          .attempt = target.verdict.attempt})
-                          .dump());
+    outcome.set_patch(Prepare(target).patch);
   }
 
   // Attempts that were recorded and certainly not made would otherwise run out without a single
@@ -740,26 +813,36 @@ class Execution {
   void ReleaseUnmadeAttempts() {
     if (unmade_.empty()) return;
     base::Context context(kReleaseTimeout);
+    absl::Status status;
+    for (int i = 0; i < kMaxConflicts; ++i) {
+      status = ReleaseOnce(context);
+      if (!absl::IsAborted(status)) break;
+    }
+    if (!status.ok()) {
+      call_.log.Warning("attempts that were not made stay on record",
+                        {{"error", base::ToStd(status.message())}});
+    }
+  }
+
+  absl::Status ReleaseOnce(base::Context& context) {
     absl::StatusOr<stages::StoredStage> stage =
         deps_.stages.Load(request_.project(), request_.stage(), context);
-    if (!stage.ok() || stage->record.promotion.name != request_.promotion()) return;
+    if (!stage.ok()) return stage.status();
+    if (stages::FindStep(stage->record, request_.promotion(), request_.step()) == nullptr) {
+      return absl::OkStatus();
+    }
     bool changed = false;
     for (stages::StepRecord& step : stage->record.steps) {
-      if (step.step != request_.step()) continue;
+      if (step.step != request_.step() || step.config_hash != config_hash_) continue;
       for (stages::ApplicationRecord& application : step.applications) {
         const auto unmade = unmade_.find(application.name);
-        if (unmade == unmade_.end() || application.attempts.last != unmade->second.attempt)
-          continue;
-        application.attempts.last = unmade->second.before;
-        changed = true;
+        if (unmade == unmade_.end()) continue;
+        const argocd::AttemptRecord before = application.attempts;
+        GiveBack(unmade->second, application.attempts);
+        changed = changed || application.attempts != before;
       }
     }
-    if (!changed) return;
-    const absl::Status saved = deps_.stages.Save(*stage, context);
-    if (!saved.ok()) {
-      call_.log.Warning("an attempt that was not made stays on record",
-                        {{"error", base::ToStd(saved.message())}});
-    }
+    return changed ? deps_.stages.Save(*stage, context) : absl::OkStatus();
   }
 
   const ArgocdUpdate::Options& options_;
@@ -778,6 +861,7 @@ class Execution {
   // Over all passes.
   std::map<ApplicationName, std::string> written_;  // the patches
   std::map<ApplicationName, Unmade> unmade_;
+  std::map<ApplicationName, SentWrite> unknown_;  // sent and not answered
   bool looked_after_failure_ = false;
   std::string last_conflict_;
 };

@@ -22,7 +22,7 @@ struct Violation {
 };
 
 // At most so many violations are told; when there are more, one more says how many.
-inline constexpr size_t kMaxViolations = 100;
+inline constexpr size_t kMaxViolations = 1000;
 
 // A place in a configuration: the whole of it, or a field or an item of another place. Made on the
 // stack on the way down. It refers to its parent and to the field's name, which must outlive it.

@@ -34,8 +34,9 @@ StageRecord FullRecord() {
   MakeCurrent(record, "p1");
   MakeCurrent(record, "p2");
   StepRecord& step = EnsureStep(record, "update", "argocd-update", "hash");
-  EnsureApplication(step, kApp) = {
-      .name = kApp, .attempts = {1, 3, true}, .desired_revisions = {"v2", ""}};
+  EnsureApplication(step, kApp) = {.name = kApp,
+                                   .attempts = {.earlier = 1, .last = 3, .unmade = 1, .done = true},
+                                   .desired_revisions = {"v2", ""}};
   RegisterHealthCheck(record, kApp, {"v2", ""});
   RecordAnswer(record, step, v1::STEP_STATUS_RUNNING, v1::STEP_REASON_OPERATION_RUNNING, "waits",
                kNow);
@@ -201,31 +202,56 @@ TEST(StepTest, OfAnotherPromotionIsNotFound) {
   EXPECT_EQ(FindStep(record, "p2", "update"), nullptr);
 }
 
-TEST(StepTest, AnotherConfigurationStartsAnewButGoesOnCounting) {
+TEST(StepTest, AnotherConfigurationStartsAnewBehindTheAttemptsMade) {
   StageRecord record;
   MakeCurrent(record, "p1");
   StepRecord& step = AddStep(record, "update", kSucceeded, "done");
-  EnsureApplication(step, kApp).attempts = {0, 2, true};
+  EnsureApplication(step, kApp).attempts = {.last = 2, .done = true};
   const StepRecord& changed = EnsureStep(record, "update", "argocd-update", "another hash");
   EXPECT_EQ(changed.status, v1::STEP_STATUS_UNSPECIFIED);
   EXPECT_EQ(changed.message, "");
-  EXPECT_EQ(changed.applications[0].attempts.last, 2);
+  EXPECT_EQ(changed.applications[0].attempts.earlier, 2);
+  EXPECT_EQ(changed.applications[0].attempts.made(), 0);
   EXPECT_FALSE(changed.applications[0].attempts.done);
 }
 
 TEST(AttemptsTest, AStepStartsCountingAfterTheOthersOfItsPromotion) {
   StageRecord record;
   MakeCurrent(record, "p1");
-  EnsureApplication(EnsureStep(record, "a", "argocd-update", "h"), kApp).attempts = {0, 2, true};
-  EnsureApplication(EnsureStep(record, "b", "argocd-update", "h"), kApp).attempts = {2, 3, false};
+  EnsureApplication(EnsureStep(record, "a", "argocd-update", "h"), kApp).attempts = {.last = 2,
+                                                                                     .done = true};
+  EnsureApplication(EnsureStep(record, "b", "argocd-update", "h"), kApp).attempts = {.earlier = 2,
+                                                                                     .last = 3};
 
-  EXPECT_EQ(AttemptsOf(record, "p1", "a", kApp).last, 2);
-  EXPECT_EQ(AttemptsOf(record, "p1", "b", kApp).earlier_steps, 2);
-  EXPECT_EQ(AttemptsOf(record, "p1", "b", kApp).last, 3);
-  EXPECT_EQ(AttemptsOf(record, "p1", "c", kApp).earlier_steps, 3);
-  EXPECT_EQ(AttemptsOf(record, "p1", "c", kApp).last, 0);
-  EXPECT_EQ(AttemptsOf(record, "p1", "c", kOther).earlier_steps, 0);
-  EXPECT_EQ(AttemptsOf(record, "p2", "a", kApp).last, 0);
+  struct {
+    const char* promotion;
+    const char* step;
+    const char* config_hash;
+    ApplicationName name;
+    argocd::AttemptRecord expected;
+  } const cases[] = {
+      {"p1", "a", "h", kApp, {.last = 2, .done = true, .others = 3}},
+      {"p1", "b", "h", kApp, {.earlier = 2, .last = 3, .others = 2}},
+      // Nothing on record: behind everything made before.
+      {"p1", "c", "h", kApp, {.earlier = 3, .last = 3, .others = 3}},
+      {"p1", "c", "h", kOther, {}},
+      // Another configuration: what was made for the old one is not its own.
+      {"p1", "b", "new", kApp, {.earlier = 3, .last = 3, .others = 2}},
+      {"p1", "a", "new", kApp, {.earlier = 3, .last = 3, .others = 3}},
+      {"p2", "a", "h", kApp, {}},
+  };
+  for (const auto& c : cases) {
+    EXPECT_EQ(AttemptsOf(record, c.promotion, c.step, c.config_hash, c.name), c.expected)
+        << c.promotion << " " << c.step << " " << c.config_hash << " " << ToString(c.name);
+  }
+}
+
+TEST(AttemptsTest, AStepWhoseOnlyAttemptWasGivenBackStartsBehindTheOthersToo) {
+  StageRecord record;
+  MakeCurrent(record, "p1");
+  EnsureApplication(EnsureStep(record, "a", "argocd-update", "h"), kApp).attempts = {.last = 0};
+  EnsureApplication(EnsureStep(record, "b", "argocd-update", "h"), kApp).attempts = {.last = 1};
+  EXPECT_EQ(AttemptsOf(record, "p1", "a", "h", kApp).earlier, 1);
 }
 
 TEST(ApplicationTest, AreKeptInOrder) {

@@ -484,6 +484,118 @@ TEST_F(ArgocdUpdateTest, AConflictOnTheRecordIsDecidedOnAgain) {
   EXPECT_EQ(kubernetes_.Count("patch", "applications"), 1U);
 }
 
+TEST_F(ArgocdUpdateTest, AnotherStepsOperationIsNotTakenForAnAttemptThatWasGivenBack) {
+  Put(Application("web"));
+  kubernetes_.before = [](const FakeKubernetes::Call& call) {
+    return call.verb == "patch" ? Failure(ErrorKind::kForbidden, 403, "no way") : absl::OkStatus();
+  };
+  EXPECT_VERDICT(Run(), ERRORED, WRITE_REFUSED);
+  kubernetes_.before = [](const FakeKubernetes::Call&) { return absl::OkStatus(); };
+  request_.set_step("other");
+  Configure(R"({"apps": [{"name": "web"}]})");
+  Run();
+  Complete("web", "Succeeded", "v2");
+  EXPECT_VERDICT(Run(), SUCCEEDED, UNSPECIFIED);
+
+  request_.set_step("update");
+  Configure(kOneApplication);
+  EXPECT_VERDICT(Run(), RUNNING, OPERATION_RUNNING);
+  EXPECT_EQ(Read("web")["spec"]["source"]["targetRevision"], "v2");
+}
+
+TEST_F(ArgocdUpdateTest, AnotherStepGetsItsOwnOperationAlsoAfterTheRecordWasDeleted) {
+  Put(Application("web"));
+  Run();
+  kubernetes_.Remove("stagehealths", "gantry-system", "shop.prod");
+  Complete("web", "Succeeded", "v2");
+  EXPECT_VERDICT(Run(), SUCCEEDED, UNSPECIFIED);
+  EXPECT_EQ(StageSpec()["steps"][0]["applications"][0]["attempt"], 1);
+  request_.set_step("other");
+  EXPECT_VERDICT(Run(), RUNNING, OPERATION_RUNNING);
+  EXPECT_EQ(kubernetes_.Count("patch", "applications"), 2U);
+}
+
+TEST_F(ArgocdUpdateTest, AnotherConfigurationOfTheSameStepIsWritten) {
+  Put(Application("web"));
+  Run();
+  Complete("web", "Succeeded", "v2");
+  EXPECT_VERDICT(Run(), SUCCEEDED, UNSPECIFIED);
+  Configure(R"({"apps": [{"name": "web", "sources": [
+      {"repoURL": "https://git.example/web.git", "desiredRevision": "v3",
+       "updateTargetRevision": true}]}]})");
+  EXPECT_VERDICT(Run(), RUNNING, OPERATION_RUNNING);
+  EXPECT_EQ(Read("web")["spec"]["source"]["targetRevision"], "v3");
+  Complete("web", "Succeeded", "v3");
+  EXPECT_VERDICT(Run(), SUCCEEDED, UNSPECIFIED);
+}
+
+TEST_F(ArgocdUpdateTest, OverlappingCallsGiveBackAllTheirAttempts) {
+  Put(Application("web"));
+  for (int i = 0; i < 7; ++i) {
+    bool nested = false;
+    kubernetes_.before = [&](const FakeKubernetes::Call& call) {
+      if (call.verb != "patch") return absl::OkStatus();
+      if (!nested) {
+        // Another replica records the next attempt and is refused as well.
+        nested = true;
+        EXPECT_VERDICT(Run(), ERRORED, WRITE_REFUSED);
+      }
+      return Failure(ErrorKind::kForbidden, 403, "no way");
+    };
+    EXPECT_VERDICT(Run(), ERRORED, WRITE_REFUSED);
+  }
+  kubernetes_.before = [](const FakeKubernetes::Call&) { return absl::OkStatus(); };
+  EXPECT_VERDICT(Run(), RUNNING, OPERATION_RUNNING);
+}
+
+TEST_F(ArgocdUpdateTest, WhatIsDoneIsRecordedAlsoWhenAnotherApplicationIsInTheWay) {
+  Configure(R"({"apps": [{"name": "web"}, {"name": "api"}]})");
+  Put(Application("web"));
+  Put(Application("api"));
+  Run();
+  Complete("web", "Succeeded", "x");
+  json api = Read("api");
+  api["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z";
+  Put(api);
+  EXPECT_VERDICT(Run(), ERRORED, APPLICATION_DELETING);
+  EXPECT_EQ(StageSpec()["steps"][0]["applications"][1]["name"], "web");
+  EXPECT_EQ(StageSpec()["steps"][0]["applications"][1]["done"], true);
+}
+
+TEST_F(ArgocdUpdateTest, AStalledReplicaWritesNothingForAStepThatHasEnded) {
+  Put(Application("web"));
+  kubernetes_.after = [&](const FakeKubernetes::Call& call) {
+    if (call.verb == "create" && call.plural == "stagehealths") {
+      json stage = kubernetes_.Read("stagehealths", "gantry-system", "shop.prod");
+      stage["spec"]["steps"][0]["status"] = "Failed";
+      stage["spec"]["steps"][0]["reason"] = "OperationFailed";
+      kubernetes_.Put("stagehealths", stage);
+    }
+    return absl::OkStatus();
+  };
+  EXPECT_VERDICT(Run(), FAILED, OPERATION_FAILED);
+  EXPECT_EQ(kubernetes_.Count("patch", "applications"), 0U);
+}
+
+TEST_F(ArgocdUpdateTest, AfterConflictsTheAnswerStillTellsWhatWasWritten) {
+  Configure(R"({"apps": [{"name": "web"}, {"name": "api"}]})");
+  Put(Application("web"));
+  Put(Application("api"));
+  kubernetes_.before = [&](const FakeKubernetes::Call& call) {
+    if (call.verb == "patch" && call.name == "api") Put(Read("api"));
+    return absl::OkStatus();
+  };
+  base::WorkerPool helpers(1, 0);  // one write after the other, web first
+  ArgocdUpdate step({}, {kubernetes_, stages_, events_, helpers, clock_, random_, sleeper_});
+  base::Context context;
+  const auto response = step.Run({request_, "anonymous", log_}, context);
+  ASSERT_TRUE(response.ok()) << response.status();
+  EXPECT_VERDICT(*response, RUNNING, OPERATION_RUNNING);
+  ASSERT_EQ(response->applications_size(), 2);
+  EXPECT_EQ(response->applications(0).action(), v1::ApplicationOutcome::ACTION_SYNC_STARTED);
+  EXPECT_EQ(response->output().fields().at("apps").list_value().values_size(), 2);
+}
+
 struct RefusedCase {
   const char* name;
   ErrorKind kind;
@@ -569,8 +681,9 @@ TEST_F(ArgocdUpdateTest, AWriteWhoseAnswerIsLostIsLookedAtBeforeAnythingElse) {
   };
   const v1::RunStepResponse response = Run();
   EXPECT_VERDICT(response, RUNNING, OPERATION_RUNNING);
-  EXPECT_EQ(response.applications(0).action(), v1::ApplicationOutcome::ACTION_WAITED);
+  EXPECT_EQ(response.applications(0).action(), v1::ApplicationOutcome::ACTION_SYNC_STARTED);
   EXPECT_EQ(kubernetes_.Count("patch", "applications"), 1U);
+  EXPECT_THAT(events_.events, SizeIs(1));
 }
 
 TEST_F(ArgocdUpdateTest, ACrashBetweenRecordAndWriteIsNotTakenForSuccess) {
