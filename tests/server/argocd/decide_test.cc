@@ -96,7 +96,8 @@ struct Case {
   const char* changes = "{}";  // to the rest of the Application
 
   Kind expected = Kind::kDone;
-  int attempt = 0;  // of kWrite and kAwaitingRetry
+  int attempt = 0;        // of kWrite and kAwaitingRetry
+  int last_attempt = -1;  // -1: not looked at
   absl::Duration retry_after = absl::ZeroDuration();
   Strings message = {};  // parts of it
   Strings not_in_message = {};
@@ -127,6 +128,9 @@ void Check(const std::vector<Case>& cases) {
                                     .now = kNow});
     EXPECT_EQ(verdict.kind, c.expected) << verdict.message;
     EXPECT_EQ(verdict.attempt, c.attempt);
+    if (c.last_attempt >= 0) {
+      EXPECT_EQ(verdict.last_attempt, c.last_attempt);
+    }
     EXPECT_EQ(verdict.retry_after, c.retry_after);
     EXPECT_THAT(verdict.message, HasSubstr("argocd/shop"));
     for (const std::string& part : c.message) EXPECT_THAT(verdict.message, HasSubstr(part));
@@ -1255,6 +1259,156 @@ TEST(DecideTest, OnlyAStepsOwnAttemptsCount) {
        .state = State("Succeeded", SelfHeal(), kV1),
        .record = {.earlier = 3, .last = 8},
        .expected = Kind::kRevisionNotReached},
+  });
+}
+
+TEST(DecideTest, AnOperationOfAStepInBetweenIsAForeignOne) {
+  // We made attempt 1, another step of the promotion made attempt 2.
+  const AttemptRecord between = {.last = 1, .others = 2};
+  Check({
+      {.name = "it Failed",
+       .state = State("Failed", Ours(2), kV2),
+       .record = between,
+       .expected = Kind::kWrite,
+       .attempt = 3},
+      {.name = "it Succeeded with something else",
+       .state = State("Succeeded", Ours(2), kV1),
+       .record = between,
+       .expected = Kind::kWrite,
+       .attempt = 3},
+      {.name = "it Succeeded with what we desire, as a self-heal does",
+       .state = State("Succeeded", Ours(2), kV2),
+       .record = between,
+       .expected = Kind::kDone},
+      {.name = "it Succeeded with what we desire and undid the rest",
+       .state = State("Succeeded", Ours(2), kV2),
+       .record = between,
+       .spec_differs = true,
+       .expected = Kind::kWrite,
+       .attempt = 3},
+      {.name = "it Succeeded with what we desire, before our first attempt",
+       .state = State("Succeeded", Ours(2), kV2),
+       .record = {.others = 2},
+       .expected = Kind::kWrite,
+       .attempt = 3},
+      {.name = "ours, before it",
+       .state = State("Failed", Ours(1), kV2),
+       .record = between,
+       .expected = Kind::kOperationFailed},
+      {.name = "ours, after it",
+       .state = State("Failed", Ours(3), kV2),
+       .record = between,
+       .expected = Kind::kOperationFailed},
+      {.name = "no attempt gets a number that another step has used",
+       .state = State("Succeeded", Ours(1), kV1),
+       .record = {.last = 1, .others = 4},
+       .expected = Kind::kWrite,
+       .attempt = 5},
+  });
+}
+
+TEST(DecideTest, AttemptsThatWereCertainlyNotMadeDoNotCount) {
+  Check({
+      {.name = "one more is left",
+       .state = State("Failed", Ours(5), kV1),
+       .record = {.last = 5, .unmade = 1},
+       .expected = Kind::kWrite,
+       .attempt = 6},
+      {.name = "none is left",
+       .state = State("Failed", Ours(6), kV1),
+       .record = {.last = 6, .unmade = 1},
+       .expected = Kind::kOperationFailed},
+      {.name = "none is left, after those of an earlier step",
+       .state = State("Failed", Ours(9), kV1),
+       .record = {.earlier = 3, .last = 9, .unmade = 1},
+       .expected = Kind::kOperationFailed},
+      {.name = "the delay is that after the first",
+       .state = State("Failed", Ours(2), kV1, absl::Seconds(9)),
+       .record = {.last = 2, .unmade = 1},
+       .expected = Kind::kAwaitingRetry,
+       .attempt = 3,
+       .retry_after = absl::Seconds(1)},
+      {.name = "there is no delay before the first that is made",
+       .state = State("Failed", AnotherPromotions(), kV1, absl::ZeroDuration()),
+       .record = {.last = 1, .unmade = 1},
+       .expected = Kind::kWrite,
+       .attempt = 2},
+      {.name = "what Argo CD did after none of them proves nothing",
+       .state = State("Succeeded", SelfHeal(), kV2),
+       .record = {.last = 1, .unmade = 1},
+       .expected = Kind::kWrite,
+       .attempt = 2},
+      {.name = "what Argo CD did after one that was made does",
+       .state = State("Succeeded", SelfHeal(), kV2),
+       .record = {.last = 2, .unmade = 1},
+       .expected = Kind::kDone},
+  });
+}
+
+TEST(DecideTest, WithoutARecordOfTheAttemptTheSpecHasToShowIt) {
+  Check({
+      {.name = "the spec holds what we write",
+       .state = State("Succeeded", Ours(1), kV2),
+       .expected = Kind::kDone},
+      {.name = "it does not",
+       .state = State("Succeeded", Ours(1), kV2),
+       .spec_differs = true,
+       .expected = Kind::kWrite,
+       .attempt = 2},
+      {.name = "it does not, and an earlier attempt is on record",
+       .state = State("Succeeded", Ours(2), kV2),
+       .record = {.last = 1},
+       .spec_differs = true,
+       .expected = Kind::kWrite,
+       .attempt = 3},
+      {.name = "it does not any more, and the attempt is on record",
+       .state = State("Succeeded", Ours(2), kV2),
+       .record = {.last = 2},
+       .spec_differs = true,
+       .expected = Kind::kDone},
+  });
+}
+
+TEST(DecideTest, TellsTheLastAttemptKnownForTheRecord) {
+  Check({
+      {.name = "none", .expected = Kind::kWrite, .attempt = 1, .last_attempt = 0},
+      {.name = "on record",
+       .record = {.last = 2},
+       .expected = Kind::kWrite,
+       .attempt = 3,
+       .last_attempt = 2},
+      {.name = "by the operation found",
+       .state = State("Succeeded", Ours(2), kV2),
+       .expected = Kind::kDone,
+       .last_attempt = 2},
+      {.name = "the larger of both",
+       .state = State("Failed", Ours(1), kV1, absl::ZeroDuration()),
+       .record = {.last = 2},
+       .expected = Kind::kAwaitingRetry,
+       .attempt = 3,
+       .last_attempt = 2,
+       .retry_after = absl::Seconds(20)},
+      {.name = "not that of another promotion",
+       .state = State("Succeeded", OperationBy("p-0", 4), kV1),
+       .expected = Kind::kWrite,
+       .attempt = 1,
+       .last_attempt = 0},
+      {.name = "not that of an earlier step",
+       .state = State("Succeeded", Ours(2), kV2),
+       .record = {.earlier = 2, .last = 2},
+       .expected = Kind::kWrite,
+       .attempt = 3,
+       .last_attempt = 2},
+      {.name = "not that of a step in between",
+       .state = State("Succeeded", Ours(2), kV1),
+       .record = {.last = 1, .others = 2},
+       .expected = Kind::kWrite,
+       .attempt = 3,
+       .last_attempt = 1},
+      {.name = "when it is done already",
+       .record = {.last = 3, .done = true},
+       .expected = Kind::kDone,
+       .last_attempt = 3},
   });
 }
 
