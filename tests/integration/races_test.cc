@@ -431,6 +431,40 @@ INSTANTIATE_TEST_SUITE_P(
                     Point{"BeforeWritingTheOperation", Place::kWrite, 1, false}),
     NameOf<Point>);
 
+class SupersededElsewhereTest : public PointTest {};
+
+// The newer promotion writes to another Application: nothing about this one tells that the older
+// one is outdated, but the Stage's record does.
+TEST_P(SupersededElsewhereTest, TheOlderPromotionWritesNothingMore) {
+  const std::string app = CreateApplication();
+  const std::string other = CreateApplication();
+  const v1::RunStepRequest older_step = Request(UpdateTo(app), "p1", "second");
+  Replica older;
+  Replica newer;
+  ExpectStarted(older, Request(UpdateTo(other), "p1", "first"));
+  ArgoCd(api_, other).Work();
+  const json before = Application(app);
+  const auto hold = HoldAt(older, app, /*recorded=*/true);
+  const auto call = older.StartStep(older_step);
+  hold->AwaitHeld();
+
+  ExpectStarted(newer, Request(UpdateTo(other, kOtherRevision), "p2"));
+  hold->Release();
+
+  EXPECT_TRUE(Is(call->Result(), v1::STEP_STATUS_ABORTED, v1::STEP_REASON_PROMOTION_SUPERSEDED));
+  EXPECT_EQ(Application(app), before);
+  EXPECT_EQ(older.proxy.Exchanges(WriteOf(app)).size(), 0u);
+  EXPECT_EQ(Record()->at("spec").at("promotion").at("name"), "p2");
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    , SupersededElsewhereTest,
+    testing::Values(Point{"AfterReadingTheRecord", Place::kReadOfRecord, 1, true},
+                    Point{"AfterReadingTheApplication", Place::kReadOfApplication, 1, true},
+                    Point{"BeforeRecordingTheAttempt", Place::kRecording, 1, false},
+                    Point{"AfterRecordingTheAttempt", Place::kRecording, 1, true}),
+    NameOf<Point>);
+
 class TakeoverTest : public RaceTest {};
 
 // The older one's operation is there already: the newer one cannot take it back, and waits.
