@@ -76,7 +76,8 @@ absl::StatusOr<Credentials> RenewedCredentials::Get(base::Context& context) {
       if (absl::Status status = context.Check(); !status.ok()) return status;
       WaitForEither(flight->done, context);
     }
-    if (!flight->status.ok() && !flight->abandoned) return flight->status;
+    // Not a shared absl::Status: its reference count is out of ThreadSanitizer's sight.
+    if (flight->code != absl::StatusCode::kOk) return absl::Status(flight->code, flight->message);
   }
 }
 
@@ -97,8 +98,10 @@ absl::StatusOr<Credentials> RenewedCredentials::Renew(Flight& flight, base::Cont
         result = current_;
       } else {
         result = fetched.status();
-        flight.status = fetched.status();
-        flight.abandoned = !context.Check().ok();
+        if (context.Check().ok()) {
+          flight.code = fetched.status().code();
+          flight.message = std::string(fetched.status().message());
+        }
       }
     }
     flight_.reset();

@@ -86,9 +86,10 @@ class RenewedCredentials final : public CredentialSource {
   // A fetch in progress. `done` is cancelled at its end, which wakes those who wait on its fd.
   struct Flight {
     base::Context done;
-    // Both are written before `done` is cancelled and read after it.
-    absl::Status status;
-    bool abandoned = false;  // by its caller's end; says nothing about the credentials
+    // Both are written before `done` is cancelled and read after it. OK: look again; a fetch
+    // that was abandoned by its caller says nothing about the credentials.
+    absl::StatusCode code = absl::StatusCode::kOk;
+    std::string message;
   };
 
   absl::StatusOr<Credentials> Renew(Flight& flight, base::Context& context)

@@ -538,7 +538,10 @@ TEST_F(HttpTransportTest, AConnectionThatTakesTooLongIsUnreachable) {
 
 // Returns before the resolver does: the latch is released only afterwards.
 TEST_F(HttpTransportTest, CancellationAndDeadlineEndTheResolutionOfAName) {
-  std::latch resolved(1);
+  // The resolver's threads may outlive the test.
+  static std::vector<std::unique_ptr<std::latch>> latches;
+  latches.push_back(std::make_unique<std::latch>(1));
+  std::latch& resolved = *latches.back();
   resolver_latch = &resolved;
   {
     const auto transport = MakeFor("http://hang.test");
