@@ -53,7 +53,7 @@ for suite in "${suites[@]}"; do
       ;;
     release)
       phase "release: build"
-      configure_and_build release
+      configure_and_build release gantry-server gantryctl argocd-standin gantry_integration_test
       phase "release: integration tests on the real control plane"
       ctest --preset release -L control_plane
       ;;
