@@ -540,9 +540,12 @@ class Execution {
     stages::RecordAnswer(stage.record, step, v1::STEP_STATUS_RUNNING,
                          v1::STEP_REASON_OPERATION_RUNNING, "", deps_.clock.Now());
     const absl::StatusOr<bool> saved = Save(stage);
-    // Only of a number that is certainly ours: another replica may have recorded the same one.
-    unmade_.clear();
-    if (saved.ok() && *saved) unmade_ = std::move(recorded);
+    if (!saved.ok()) {
+      // What is on record now is not known, and another replica may have recorded the same number.
+      unmade_.clear();
+    } else if (*saved) {
+      unmade_ = std::move(recorded);
+    }
     return saved;
   }
 
@@ -575,8 +578,9 @@ class Execution {
           unmade_.erase(name);
           unknown_[name] = sent[i];
       }
-      if (!results[i].status.ok())
+      if (!results[i].status.ok()) {
         writes[i]->verdict.message = std::string(results[i].status.message());
+      }
       if (worst == nullptr || results[i].kind > worst->kind) worst = &results[i];
     }
     if (worst == nullptr) return Waiting("");

@@ -469,6 +469,25 @@ TEST_F(ArgocdUpdateTest, FiveConflictsInARowAskTheCallerToComeAgain) {
   EXPECT_EQ(Read("web")["operation"]["info"][2]["value"], "1");
 }
 
+TEST_F(ArgocdUpdateTest, ConflictsOnTheApplicationAndThenOnTheRecordUseUpNoAttempt) {
+  Put(Application("web"));
+  int patches = 0;
+  int records = 0;
+  kubernetes_.before = [&](const FakeKubernetes::Call& call) {
+    if (call.verb == "patch" && ++patches == 1) Put(Read("web"));
+    // The record is changed by somebody else each time that the second pass wants to write it.
+    const bool record = call.plural == "stagehealths" && call.verb == "update";
+    if (record && ++records <= 4) {
+      kubernetes_.Put("stagehealths",
+                      kubernetes_.Read("stagehealths", "gantry-system", "shop.prod"));
+    }
+    return absl::OkStatus();
+  };
+  EXPECT_EQ(Run().status(), v1::STEP_STATUS_RUNNING);
+  EXPECT_EQ(patches, 1);
+  EXPECT_EQ(StageSpec()["steps"][0]["applications"][0]["attempt"], 0);
+}
+
 TEST_F(ArgocdUpdateTest, AConflictOnTheRecordIsDecidedOnAgain) {
   Put(Application("web"));
   bool changed = false;
