@@ -146,7 +146,7 @@ TEST_P(UnusableAnswerTest, ToTheReadOfAnApplication) {
   EXPECT_TRUE(IsUnavailable(gantry.RunStep(Request(UpdateTo(app)))));
   EXPECT_EQ(Application(app), before);
   EXPECT_EQ(gantry.ApplicationWritesTried(), 0u);
-  EXPECT_FALSE(Record());
+  EXPECT_FALSE(HasRecord());
 }
 
 TEST_P(UnusableAnswerTest, ToTheReadOfTheRecord) {
@@ -157,7 +157,7 @@ TEST_P(UnusableAnswerTest, ToTheReadOfTheRecord) {
   EXPECT_TRUE(IsUnavailable(gantry.RunStep(Request(UpdateTo(app)))));
   EXPECT_EQ(Application(app), before);
   EXPECT_EQ(gantry.ApplicationWritesTried(), 0u);
-  EXPECT_FALSE(Record());
+  EXPECT_FALSE(HasRecord());
 }
 
 TEST_P(UnusableAnswerTest, ToTheSearchByLabels) {
@@ -170,7 +170,7 @@ TEST_P(UnusableAnswerTest, ToTheSearchByLabels) {
   EXPECT_TRUE(IsUnavailable(gantry.RunStep(
       Request({{"apps", json::array({{{"selector", {{"matchLabels", {{"group", group}}}}}}})}}))));
   EXPECT_EQ(Application(app), before);
-  EXPECT_FALSE(Record());
+  EXPECT_FALSE(HasRecord());
 }
 
 INSTANTIATE_TEST_SUITE_P(
@@ -195,7 +195,7 @@ TEST_F(FailureTest, AnApplicationOfTheWrongShapeIsUnavailable) {
   gantry.proxy.Answer(Always(ReadOf(app)), {.body = odd.dump()});
   EXPECT_TRUE(IsUnavailable(gantry.RunStep(Request(UpdateTo(app)))));
   EXPECT_TRUE(HasNoOperation(Application(app)));
-  EXPECT_FALSE(Record());
+  EXPECT_FALSE(HasRecord());
 }
 
 TEST_F(FailureTest, ARecordThatCannotBeUnderstoodIsUnavailable) {
@@ -204,12 +204,12 @@ TEST_F(FailureTest, ARecordThatCannotBeUnderstoodIsUnavailable) {
   ExpectStarted(gantry, Request(UpdateTo(app)));
   api_.MergePatch(StageHealthPath(record_name()),
                   {{"spec", {{"steps", {{{"name", "argocd-update"}, {"status", "Nonsense"}}}}}}});
-  const json record = *Record();
+  const json record = Record();
   const json before = Application(app);
   const StepResult result = gantry.RunStep(Request(UpdateTo(app)));
   EXPECT_TRUE(IsUnavailable(result));
   EXPECT_THAT(result.status.error_message(), HasSubstr(record_name()));
-  EXPECT_EQ(*Record(), record);
+  EXPECT_EQ(Record(), record);
   EXPECT_EQ(Application(app), before);
 }
 
@@ -220,7 +220,7 @@ TEST_F(FailureTest, AServerThatIsOutOfReachIsUnavailable) {
   gantry.proxy.GoAway();
   EXPECT_TRUE(IsUnavailable(gantry.RunStep(Request(UpdateTo(app)))));
   EXPECT_EQ(Application(app), before);
-  EXPECT_FALSE(Record());
+  EXPECT_FALSE(HasRecord());
 }
 
 TEST_F(FailureTest, AReadWhoseConnectionIsLostIsRepeated) {
@@ -317,11 +317,11 @@ TEST_F(FailureTest, SuccessIsNotSaidBeforeItIsRecorded) {
   gantry.proxy.Answer(Always(UpdateOfRecord()), Refusal(403, "Forbidden", "not for you"));
 
   EXPECT_TRUE(IsUnavailable(gantry.RunStep(Request(UpdateTo(app)))));
-  EXPECT_EQ(Record()->at("spec").at("steps").at(0).at("status"), "Running");
+  EXPECT_EQ(Record().at("spec").at("steps").at(0).at("status"), "Running");
 
   gantry.proxy.ClearRules();
   EXPECT_TRUE(Is(gantry.RunStep(Request(UpdateTo(app))), v1::STEP_STATUS_SUCCEEDED));
-  EXPECT_EQ(Record()->at("spec").at("steps").at(0).at("status"), "Succeeded");
+  EXPECT_EQ(Record().at("spec").at("steps").at(0).at("status"), "Succeeded");
   EXPECT_EQ(gantry.OperationsWritten(app).size(), 1u);
 }
 

@@ -87,7 +87,8 @@ class IntegrationTest : public testing::Test {
 
   nlohmann::json Application(const std::string& name) { return api_.Get(ApplicationPath(name)); }
   // The StageHealth of this test's Stage.
-  std::optional<nlohmann::json> Record() { return api_.Find(StageHealthPath(record_name())); }
+  nlohmann::json Record() { return api_.Get(StageHealthPath(record_name())); }
+  bool HasRecord() { return api_.Find(StageHealthPath(record_name())).has_value(); }
   std::string record_name() const { return std::string(kProject) + "." + stage_; }
   RequestPattern ReadOfRecord() const;
   RequestPattern CreationOfRecord() const;

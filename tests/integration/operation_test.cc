@@ -36,7 +36,7 @@ class OperationTest : public IntegrationTest {
     EXPECT_TRUE(Is(result, v1::STEP_STATUS_ERRORED, reason));
     EXPECT_TRUE(result.response.has_retry_after());
     EXPECT_EQ(Application(app), before);
-    EXPECT_FALSE(Record());
+    EXPECT_FALSE(HasRecord());
     return result;
   }
 
@@ -148,7 +148,7 @@ TEST_F(OperationTest, AFailedOperationFailsTheStepForGood) {
     ArgoCd(api_, app).SelfHeal();
   }
   EXPECT_EQ(gantry.OperationsWritten(app).size(), 1u);
-  EXPECT_EQ(Record()->at("spec").at("steps").at(0).at("status"), "Failed");
+  EXPECT_EQ(Record().at("spec").at("steps").at(0).at("status"), "Failed");
 
   // Only a new promotion helps.
   ExpectStarted(gantry, Request(UpdateTo(app), "p2"), app, 1);

@@ -55,7 +55,7 @@ TEST_F(ProcessTest, AStepGoesOnUnderANewServer) {
   Replica second;
   EXPECT_TRUE(Is(second.RunStep(request), v1::STEP_STATUS_SUCCEEDED));
   EXPECT_EQ(second.ApplicationWritesTried(), 0u);
-  EXPECT_EQ(Record()->at("spec").at("promotion").at("phase"), "Succeeded");
+  EXPECT_EQ(Record().at("spec").at("promotion").at("phase"), "Succeeded");
 }
 
 TEST_F(ProcessTest, AClientCertificateServesAsWellAsAToken) {

@@ -178,8 +178,8 @@ TEST_F(RaceTest, ARecordThatIsDeletedBeforeTheWriteIsMadeAgain) {
   Replica gantry;
   gantry.proxy.RunAfter(CreationOfRecord(), [&] { api_.Delete(StageHealthPath(record_name())); });
   ExpectStarted(gantry, Request(UpdateTo(app)));
-  EXPECT_TRUE(Record());
-  EXPECT_EQ(Record()->at("spec").at("promotion").at("name"), "p1");
+  EXPECT_TRUE(HasRecord());
+  EXPECT_EQ(Record().at("spec").at("promotion").at("name"), "p1");
   EXPECT_EQ(gantry.OperationsWritten(app).size(), 1u);
 }
 
@@ -317,7 +317,7 @@ TEST_P(KillTest, OneOperationIsStarted) {
   EXPECT_EQ(InfoOf(pending.at("operation"), "kargo.akuity.io/promotion"), "p1");
   EXPECT_EQ(
       std::to_string(
-          Record()->at("spec").at("steps").at(0).at("applications").at(0).at("attempt").get<int>()),
+          Record().at("spec").at("steps").at(0).at("applications").at(0).at("attempt").get<int>()),
       InfoOf(pending.at("operation"), "gantry.dev/attempt"));
 
   ArgoCd(api_, app).Work();
@@ -359,7 +359,7 @@ TEST_P(KillAtSuccessTest, TheStepSucceedsOnceMoreWithItsHealthCheckRegistered) {
   EXPECT_TRUE(result.response.has_health_check());
   EXPECT_EQ(Application(app), before);
   EXPECT_EQ(successor.ApplicationWritesTried(), 0u);
-  const json spec = Record()->at("spec");
+  const json spec = Record().at("spec");
   EXPECT_EQ(spec.at("promotion").at("phase"), "Succeeded");
   EXPECT_EQ(spec.at("healthChecks").at(0).at("name"), app);
 }
@@ -413,7 +413,7 @@ TEST_P(SupersededTest, TheOlderPromotionWritesNothingMore) {
   EXPECT_THAT(later.response.message(), HasSubstr("p2"));
   EXPECT_EQ(Application(app), of_the_newer_one);
   EXPECT_EQ(older.OperationsWritten(app).size(), written_before);
-  EXPECT_EQ(Record()->at("spec").at("promotion").at("name"), "p2");
+  EXPECT_EQ(Record().at("spec").at("promotion").at("name"), "p2");
 
   ArgoCd(api_, app).Work();
   EXPECT_TRUE(Is(newer.RunStep(Request(UpdateTo(app), "p2")), v1::STEP_STATUS_SUCCEEDED));
@@ -454,7 +454,7 @@ TEST_P(SupersededElsewhereTest, TheOlderPromotionWritesNothingMore) {
   EXPECT_TRUE(Is(call->Result(), v1::STEP_STATUS_ABORTED, v1::STEP_REASON_PROMOTION_SUPERSEDED));
   EXPECT_EQ(Application(app), before);
   EXPECT_EQ(older.proxy.Exchanges(WriteOf(app)).size(), 0u);
-  EXPECT_EQ(Record()->at("spec").at("promotion").at("name"), "p2");
+  EXPECT_EQ(Record().at("spec").at("promotion").at("name"), "p2");
 }
 
 INSTANTIATE_TEST_SUITE_P(
@@ -527,10 +527,10 @@ TEST_F(TakeoverTest, ACallThatMayNotTouchTheApplicationDoesNotSupersede) {
   const std::string foreign = CreateApplication({{"metadata", {{"annotations", nullptr}}}});
   Replica gantry;
   ExpectStarted(gantry, Request(UpdateTo(app), "p1"));
-  const json record = *Record();
+  const json record = Record();
   EXPECT_TRUE(Is(gantry.RunStep(Request(UpdateTo(foreign), "p2")), v1::STEP_STATUS_ERRORED,
                  v1::STEP_REASON_NOT_AUTHORIZED));
-  EXPECT_EQ(*Record(), record);
+  EXPECT_EQ(Record(), record);
   ArgoCd(api_, app).Work();
   EXPECT_TRUE(Is(gantry.RunStep(Request(UpdateTo(app), "p1")), v1::STEP_STATUS_SUCCEEDED));
 }
@@ -547,10 +547,10 @@ TEST_F(TakeoverTest, ThePromotionIsLookedAtAgainInTheWriteThatRecordsSuccess) {
   const auto call = older.StartStep(older_step);
   hold->AwaitHeld();
   ExpectStarted(newer, Request(UpdateTo(other), "p2"));
-  const json record = *Record();
+  const json record = Record();
   hold->Release();
   EXPECT_TRUE(Is(call->Result(), v1::STEP_STATUS_ABORTED, v1::STEP_REASON_PROMOTION_SUPERSEDED));
-  EXPECT_EQ(*Record(), record);
+  EXPECT_EQ(Record(), record);
 }
 
 }  // namespace

@@ -49,7 +49,7 @@ TEST_F(RequestTest, EveryFieldThatIsWrongIsNamed) {
   EXPECT_THAT(ViolatedFields(result.status),
               testing::UnorderedElementsAre("project", "stage", "promotion", "uses", "wait"));
   EXPECT_TRUE(gantry.StepRequests().empty());
-  EXPECT_FALSE(Record());
+  EXPECT_FALSE(HasRecord());
 }
 
 TEST_F(RequestTest, AWaitAboveTheServersLimitIsRefused) {

@@ -157,7 +157,7 @@ TEST_F(ResolveTest, ASelectorThatMatchesNothingIsAnError) {
   const StepResult result = gantry.RunStep(Request(SelectGroup(group)));
   EXPECT_TRUE(Is(result, v1::STEP_STATUS_ERRORED, v1::STEP_REASON_NO_APPLICATION_MATCHED));
   EXPECT_THAT(result.response.message(), HasSubstr(group));
-  EXPECT_FALSE(Record());
+  EXPECT_FALSE(HasRecord());
 }
 
 TEST_F(ResolveTest, ASelectorOfWhichNoneAuthorizesTheStageIsAnError) {
@@ -175,7 +175,7 @@ TEST_F(ResolveTest, ASelectorOfWhichNoneAuthorizesTheStageIsAnError) {
   EXPECT_THAT(result.response.message(), HasSubstr(" 2 "));
   EXPECT_EQ(OutcomeOf(result, second).action(), v1::ApplicationOutcome::ACTION_SKIPPED);
   EXPECT_EQ(Application(first), before);
-  EXPECT_FALSE(Record());
+  EXPECT_FALSE(HasRecord());
 }
 
 struct UnauthorizedCase {
@@ -210,7 +210,7 @@ TEST_P(UnauthorizedTest, NothingIsWrittenOrRecorded) {
   EXPECT_THAT(result.response.message(), HasSubstr(GetParam().quoted));
   EXPECT_TRUE(result.response.has_retry_after());
   EXPECT_EQ(Application(app), before);
-  EXPECT_FALSE(Record());
+  EXPECT_FALSE(HasRecord());
 }
 
 INSTANTIATE_TEST_SUITE_P(
@@ -249,7 +249,7 @@ TEST_F(ResolveTest, AnApplicationThatIsMissingKeepsTheOthersFromBeingWritten) {
   EXPECT_TRUE(Is(result, v1::STEP_STATUS_ERRORED, v1::STEP_REASON_APPLICATION_NOT_FOUND));
   EXPECT_THAT(result.response.message(), HasSubstr(missing));
   EXPECT_EQ(Application(app), before);
-  EXPECT_FALSE(Record());
+  EXPECT_FALSE(HasRecord());
 }
 
 TEST_F(ResolveTest, ANamespaceThatIsNotWatchedIsNotLookedInto) {

@@ -21,7 +21,7 @@ class SourcesTest : public IntegrationTest {
     EXPECT_THAT(result.response.message(), HasSubstr(app));
     EXPECT_THAT(result.response.message(), HasSubstr(words));
     EXPECT_EQ(Application(app), before);
-    EXPECT_FALSE(Record());
+    EXPECT_FALSE(HasRecord());
   }
 };
 
@@ -248,7 +248,7 @@ TEST_F(SourcesTest, AnUpdateThatFitsSomeOfSeveralApplicationsOnlyIsIncompatible)
   EXPECT_THAT(result.response.message(), testing::Not(HasSubstr(others[3])));
   EXPECT_THAT(result.response.message(), HasSubstr(" 4 "));
   EXPECT_EQ(Application(fitting), before);
-  EXPECT_FALSE(Record());
+  EXPECT_FALSE(HasRecord());
 }
 
 }  // namespace
