@@ -1055,17 +1055,18 @@ TEST(ArgocdUpdateConfigTest, ReportsAllInTheOrderOfTheConfiguration) {
                           "apps[2].sources[0].updateTargetRevision", "zzz"));
 }
 
-TEST(ArgocdUpdateConfigTest, TellsAHundredViolationsAndHowManyMore) {
+TEST(ArgocdUpdateConfigTest, TellsAThousandViolationsAndHowManyMore) {
   json config = {{"apps", json::array()}};
-  for (int i = 0; i < 137; ++i) config["apps"].push_back({{"name", i}});
+  for (int i = 0; i < 1000; ++i) config["apps"].push_back({{"name", i}});
+  for (int i = 0; i < 37; ++i) config["unknown" + std::to_string(i)] = i;
   ArgocdUpdateConfig parsed;
   const std::vector<Violation> violations = ParseArgocdUpdateConfig(config, parsed);
-  ASSERT_EQ(violations.size(), 101u);
-  EXPECT_EQ(violations[99],
-            (Violation{"apps[99].name",
-                       "found the number 99, expected a string of 1 to 253 characters: quote it in "
-                       "YAML"}));
-  EXPECT_EQ(violations[100], (Violation{"", "37 more violations not shown"}));
+  ASSERT_EQ(violations.size(), 1001u);
+  EXPECT_EQ(violations[999],
+            (Violation{"apps[999].name",
+                       "found the number 999, expected a string of 1 to 253 characters: quote it "
+                       "in YAML"}));
+  EXPECT_EQ(violations[1000], (Violation{"", "37 more violations not shown"}));
 }
 
 TEST(ArgocdUpdateConfigTest, HasAVerdictOnWhatIsNoObject) {
@@ -1116,7 +1117,7 @@ TEST(ArgocdUpdateConfigTest, HasAVerdictOnHugeAndDeepOnes) {
   json config = Config(kLabels, "{}");
   config["apps"][0]["selector"]["matchLabels"] = std::move(unknown);
   EXPECT_EQ(ParseArgocdUpdateConfig(config, parsed).back(),
-            (Violation{"", "19900 more violations not shown"}));
+            (Violation{"", "19000 more violations not shown"}));
   config["apps"] = std::move(items);
   EXPECT_THAT(ParseArgocdUpdateConfig(config, parsed),
               ElementsAre(Violation{"apps",
