@@ -23,7 +23,7 @@ struct ErrorInfo {
     bool operator==(const FieldViolation&) const = default;
   };
 
-  std::string reason;  // UPPER_SNAKE_CASE; empty: no ErrorInfo is sent
+  std::string reason;  // UPPER_SNAKE_CASE; empty: the name of the status code
   std::map<std::string, std::string> metadata;
   std::optional<absl::Duration> retry_delay;
   std::vector<FieldViolation> field_violations;
