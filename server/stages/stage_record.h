@@ -65,6 +65,7 @@ struct IndicatorRecord {
   std::string name;
   v1::HealthState state = v1::HEALTH_STATE_UNSPECIFIED;
   std::string message;
+  absl::Time report_time = absl::UnixEpoch();
   std::optional<absl::Time> expire_time;  // nothing: never
   bool operator==(const IndicatorRecord&) const = default;
 };
@@ -125,6 +126,19 @@ void RecordAnswer(StageRecord& record, StepRecord& step, v1::StepStatus status,
 // revision wins.
 void RegisterHealthCheck(StageRecord& record, const argocd::ApplicationName& application,
                          const std::vector<std::string>& desired_revisions);
+
+// Takes a report on a promotion as a whole. RUNNING makes it the current promotion; any other phase
+// of one that was never seen does so only when none is RUNNING. A promotion that was superseded is
+// not heard any more: false, and nothing has changed. The phase overrides what follows from the
+// steps, and from now on only another report can say SUCCEEDED of this promotion.
+bool ReportPromotion(StageRecord& record, std::string_view promotion, v1::PromotionPhase phase,
+                     std::string_view message, absl::Time now);
+
+// Sets or replaces the indicator of that name; `ttl` of nothing: it never expires.
+void ReportIndicator(StageRecord& record, std::string_view name, v1::HealthState state,
+                     std::string_view message, std::optional<absl::Duration> ttl, absl::Time now);
+// False when there is none of that name.
+bool RemoveIndicator(StageRecord& record, std::string_view name);
 
 // At most kMaxMessageBytes of `text`, cut between two characters.
 std::string CutMessage(std::string_view text);
