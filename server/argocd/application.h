@@ -11,11 +11,9 @@
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "server/argocd/annotations.h"
 
 namespace gantry::argocd {
-
-inline constexpr std::string_view kRefreshAnnotation = "argocd.argoproj.io/refresh";
-inline constexpr std::string_view kSkipReconcileAnnotation = "argocd.argoproj.io/skip-reconcile";
 
 // Names of entries in an operation's `info`, which Argo CD copies to the operation's state.
 inline constexpr std::string_view kPromotionInfo = "kargo.akuity.io/promotion";

@@ -6,11 +6,11 @@
 #include <string>
 #include <string_view>
 
+#include "server/argocd/annotations.h"
+
 namespace gantry::authorization {
 
-// The annotation by which an Application's owner lets Stages change it. Kargo's name and syntax,
-// so that Applications prepared for Kargo need no change.
-inline constexpr std::string_view kAuthorizedStageAnnotation = "kargo.akuity.io/authorized-stage";
+using argocd::kAuthorizedStageAnnotation;
 
 struct StageAuthorization {
   bool authorized = false;
