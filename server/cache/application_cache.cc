@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "server/cache/application_cache.h"
+
+#include <memory>
+#include <utility>
+
+#include "server/kubernetes/client.h"
+
+namespace gantry::cache {
+namespace {
+
+absl::StatusOr<std::shared_ptr<CachedApplication>> Read(std::string_view json) {
+  auto application = std::make_shared<CachedApplication>();
+  if (absl::Status read = argocd::ObserveApplication(json, *application); !read.ok()) return read;
+  return application;
+}
+
+}  // namespace
+
+bool CachedApplication::SaysTheSame(const CachedApplication& other) const {
+  // Many writes of Argo CD change nothing but the resourceVersion of what is kept here.
+  CachedApplication same = other;
+  same.resource_version = resource_version;
+  return *this == same;
+}
+
+void PutOwnWrite(ApplicationCache& cache, std::string_view json) {
+  // What comes from elsewhere need not have the padding.
+  std::string padded(json);
+  padded.reserve(padded.size() + kubernetes::kJsonPadding);
+  if (auto application = Read(padded); application.ok()) {
+    cache.PutOwnWrite(*std::move(application), /*creates=*/false);
+  }
+}
+
+absl::StatusOr<std::string> ApplicationSink::Put(kubernetes::EventType /*type*/,
+                                                 std::string_view json) {
+  auto application = Read(json);
+  if (!application.ok()) return application.status();
+  std::string resource_version = (*application)->resource_version;
+  cache_.Put(*std::move(application), list_);
+  return resource_version;
+}
+
+absl::StatusOr<std::string> ApplicationSink::Delete(std::string_view json) {
+  const auto application = Read(json);
+  if (!application.ok()) return application.status();
+  cache_.Delete((*application)->name, (*application)->uid);
+  return (*application)->resource_version;
+}
+
+void ApplicationSink::EndList() {
+  cache_.EndList(
+      list_, [&](const argocd::ApplicationName& name) { return ns_.empty() || name.ns == ns_; });
+  freshness_.SetSynced(source_);
+}
+
+}  // namespace gantry::cache

@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef GANTRY_SERVER_CACHE_APPLICATION_CACHE_H_
+#define GANTRY_SERVER_CACHE_APPLICATION_CACHE_H_
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "server/argocd/observed_application.h"
+#include "server/cache/freshness.h"
+#include "server/cache/object_cache.h"
+#include "server/kubernetes/reflector.h"
+
+namespace gantry::cache {
+
+// An Application as it is kept.
+struct CachedApplication : argocd::ObservedApplication {
+  const argocd::ApplicationName& key() const { return name; }
+  bool SaysTheSame(const CachedApplication& other) const;
+};
+
+using ApplicationCache = ObjectCache<argocd::ApplicationName, CachedApplication>;
+using CachedApplicationPtr = ApplicationCache::Ptr;
+
+// Puts the answer to a write of our own into the cache. An answer that is no Application is left
+// to the watch.
+void PutOwnWrite(ApplicationCache& cache, std::string_view json);
+
+// What the reflector of one namespace (empty: all) fills. Belongs to that reflector's thread.
+class ApplicationSink final : public kubernetes::ObjectSink {
+ public:
+  // Both outlive it.
+  ApplicationSink(ApplicationCache& cache, Freshness& freshness, Freshness::Source source,
+                  std::string ns)
+      : cache_(cache), freshness_(freshness), source_(source), ns_(std::move(ns)) {}
+
+  void BeginList() override { list_ = cache_.BeginList(); }
+  absl::StatusOr<std::string> Put(kubernetes::EventType type, std::string_view json) override;
+  absl::StatusOr<std::string> Delete(std::string_view json) override;
+  void EndList() override;
+  void UpToDate(absl::Duration time) override { freshness_.UpToDate(source_, time); }
+
+ private:
+  ApplicationCache& cache_;
+  Freshness& freshness_;
+  const Freshness::Source source_;
+  const std::string ns_;
+  std::uint64_t list_ = 0;
+};
+
+}  // namespace gantry::cache
+
+#endif  // GANTRY_SERVER_CACHE_APPLICATION_CACHE_H_
