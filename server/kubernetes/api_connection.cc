@@ -167,14 +167,21 @@ absl::StatusOr<HttpResponse> ApiConnection::Call(const ApiRequest& call, base::C
 }
 
 absl::StatusOr<HttpResponse> ApiConnection::Stream(
-    const ApiTarget& target, absl::Duration idle_timeout,
-    const std::function<bool(std::string_view chunk)>& sink, base::Context& context) {
+    const ApiTarget& target, const absl::Duration& idle_timeout,
+    const std::function<bool(std::string_view chunk)>& sink, base::Context& context,
+    const std::function<void()>& on_accepted) {
   absl::StatusOr<std::string> path = BuildPath(target);
   if (!path.ok()) return path.status();
   HttpRequest request;
   request.target = *std::move(path);
+  request.accept_compression = target.verb == Verb::kList;
   request.idle_timeout = idle_timeout;
-  request.sink = sink;
+  request.sink = [&](std::string_view chunk) {
+    const bool more = sink(chunk);
+    request.idle_timeout = idle_timeout;
+    return more;
+  };
+  request.on_accepted = on_accepted;
   AddHeaders("", request);
   Attempt attempt = SendAuthenticated(target, request, absl::InfiniteDuration(), context);
   if (!IsOk(attempt)) return ErrorOf(target, attempt);

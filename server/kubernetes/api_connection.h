@@ -67,12 +67,15 @@ class ApiConnection {
   // kJsonPadding bytes of spare capacity.
   absl::StatusOr<HttpResponse> Call(const ApiRequest& request, base::Context& context);
 
-  // Sends a GET whose 2xx body goes to `sink` as it comes (see HttpRequest), for watches and
-  // streamed lists. Not limited in rate and never repeated, except once with renewed credentials
-  // after a 401: the caller has its own ways of going on. An attempt ends with the context alone.
-  absl::StatusOr<HttpResponse> Stream(const ApiTarget& target, absl::Duration idle_timeout,
+  // Sends a GET whose 2xx body goes to `sink` as it comes, after a call of `on_accepted` if that is
+  // set (see HttpRequest for both), for watches and streamed lists. `idle_timeout` is read again
+  // after each piece, so the sink may change it. A list may come compressed, a watch does not. Not
+  // limited in rate and never repeated, except once with renewed credentials after a 401: the
+  // caller has its own ways of going on. An attempt ends with the context alone.
+  absl::StatusOr<HttpResponse> Stream(const ApiTarget& target, const absl::Duration& idle_timeout,
                                       const std::function<bool(std::string_view chunk)>& sink,
-                                      base::Context& context);
+                                      base::Context& context,
+                                      const std::function<void()>& on_accepted = nullptr);
 
  private:
   // What an attempt came to: a response of any status, or an error without one.

@@ -36,6 +36,7 @@ struct Exchange {
   CURL* easy = nullptr;
   HttpResponse response;
   int times_sent = 0;
+  bool told_accepted = false;
   bool stopped_by_sink = false;
   bool too_large = false;
   SteadyClock::time_point last_byte = SteadyClock::now();
@@ -82,6 +83,10 @@ std::size_t OnHeader(char* bytes, std::size_t size, std::size_t count, void* dat
       (void)absl::SimpleAtoi(base::ToAbsl(line.substr(blank + 1, 3)), &exchange.response.status);
     }
     return size * count;
+  }
+  if (line.empty() && exchange.ok() && !exchange.told_accepted) {
+    exchange.told_accepted = true;
+    if (exchange.request.on_accepted) exchange.request.on_accepted();
   }
   const std::size_t colon = line.find(':');
   if (colon == std::string_view::npos) return size * count;
@@ -338,10 +343,10 @@ void CurlTransport::Handle::SetOptions(const CurlTransportOptions& options,
 
 CurlTransport::Handle::Ending CurlTransport::Handle::Run(const Exchange& exchange,
                                                          base::Context& context) {
-  const absl::Duration idle_timeout = exchange.request.idle_timeout;
   while (true) {
     int running = 0;
     const CURLMcode performed = curl_multi_perform(multi_, &running);
+    const absl::Duration idle_timeout = exchange.request.idle_timeout;
     int left = 0;
     if (const CURLMsg* message = curl_multi_info_read(multi_, &left);
         message != nullptr && message->msg == CURLMSG_DONE) {

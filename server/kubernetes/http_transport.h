@@ -34,7 +34,10 @@ struct HttpRequest {
   // When set, the body of a 2xx response goes here piece by piece instead of into
   // HttpResponse::body. Called on the thread of the caller; false ends the transfer.
   std::function<bool(std::string_view chunk)> sink;
-  // Ends the transfer when no byte has arrived for so long.
+  // When set, called before the body of a 2xx response, when its header has been received: a quiet
+  // watch has no body for a long time. On the thread of the caller.
+  std::function<void()> on_accepted;
+  // Ends the transfer when no byte has arrived for so long. The sink may change it.
   absl::Duration idle_timeout = absl::InfiniteDuration();
   // The most that a 2xx response's body may have, after decompression; larger is an error. Not
   // applied to what goes into a sink.

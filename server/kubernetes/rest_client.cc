@@ -3,18 +3,13 @@
 
 #include <simdjson.h>
 
-#include <algorithm>
-#include <optional>
-
-#include "absl/strings/ascii.h"
 #include "server/base/strings.h"
 #include "server/kubernetes/error.h"
+#include "server/kubernetes/object_splitter.h"
 #include "server/kubernetes/response_error.h"
 
 namespace gantry::kubernetes {
 namespace {
-
-namespace ondemand = simdjson::ondemand;
 
 static_assert(kJsonPadding >= simdjson::SIMDJSON_PADDING);
 
@@ -47,86 +42,6 @@ std::string NameIn(std::string_view body) {
   std::string_view name;
   const auto found = parser.parse(simdjson::padded_string(body)).at_pointer("/metadata/name");
   return found.get_string().get(name) == simdjson::SUCCESS ? std::string(name) : std::string();
-}
-
-struct ListMetadata {
-  std::string resource_version;
-  std::string continue_token;
-};
-
-// What cutting a list's body into items came to. At most one of the two errors is set.
-struct ListEnd {
-  ListMetadata metadata;
-  simdjson::error_code malformed = simdjson::SUCCESS;
-  absl::Status refused;  // what `on_item` returned
-};
-
-simdjson::error_code ReadMetadata(ondemand::value value, ListMetadata& metadata) {
-  ondemand::object object;
-  if (const auto error = value.get_object().get(object)) return error;
-  for (auto field : object) {
-    std::string_view key;
-    if (const auto error = field.unescaped_key().get(key)) return error;
-    std::string* text = key == "resourceVersion" ? &metadata.resource_version
-                        : key == "continue"      ? &metadata.continue_token
-                                                 : nullptr;
-    if (text == nullptr) continue;
-    std::string_view content;
-    if (const auto error = field.value().get_string().get(content)) return error;
-    *text = std::string(content);
-  }
-  return simdjson::SUCCESS;
-}
-
-simdjson::error_code ReadItems(ondemand::value value,
-                               absl::FunctionRef<absl::Status(std::string_view item)> on_item,
-                               absl::Status& refused) {
-  ondemand::json_type type;
-  if (const auto error = value.type().get(type)) return error;
-  // Go writes an empty list so.
-  if (type == ondemand::json_type::null) return simdjson::SUCCESS;
-  ondemand::array items;
-  if (const auto error = value.get_array().get(items)) return error;
-  for (auto item : items) {
-    ondemand::object object;
-    if (const auto error = item.get_object().get(object)) return error;
-    std::string_view raw;
-    if (const auto error = object.raw_json().get(raw)) return error;
-    // What is returned reaches to the next token.
-    refused = on_item(base::ToStd(absl::StripTrailingAsciiWhitespace(base::ToAbsl(raw))));
-    if (!refused.ok()) return simdjson::SUCCESS;
-  }
-  return simdjson::SUCCESS;
-}
-
-ListEnd CutItems(const std::string& body,
-                 absl::FunctionRef<absl::Status(std::string_view item)> on_item) {
-  ListEnd end;
-  bool has_items = false;
-  bool has_metadata = false;
-  ondemand::parser parser;
-  ondemand::document document;
-  ondemand::object list;
-  end.malformed = parser.iterate(Padded(body)).get(document);
-  if (end.malformed == simdjson::SUCCESS) end.malformed = document.get_object().get(list);
-  if (end.malformed != simdjson::SUCCESS) return end;
-  for (auto field : list) {
-    std::string_view key;
-    ondemand::value value;
-    end.malformed = field.unescaped_key().get(key);
-    if (end.malformed == simdjson::SUCCESS) end.malformed = field.value().get(value);
-    if (end.malformed != simdjson::SUCCESS) return end;
-    if (key == "metadata") {
-      has_metadata = true;
-      end.malformed = ReadMetadata(value, end.metadata);
-    } else if (key == "items") {
-      has_items = true;
-      end.malformed = ReadItems(value, on_item, end.refused);
-    }
-    if (end.malformed != simdjson::SUCCESS || !end.refused.ok()) return end;
-  }
-  if (!has_items || !has_metadata) end.malformed = simdjson::NO_SUCH_FIELD;
-  return end;
 }
 
 }  // namespace
@@ -179,18 +94,18 @@ absl::StatusOr<std::string> RestClient::List(
       on_restart();
       continue;
     }
-    ListEnd end = CutItems(response->body, on_item);
-    if (!end.refused.ok()) return std::move(end.refused);
-    if (end.malformed != simdjson::SUCCESS) {
-      return MalformedResponse(
-          request.target, *response,
-          base::StrCat("is not a list in JSON (", simdjson::error_message(end.malformed), ")"));
+    ListSplitter splitter([&](std::string_view item) { return on_item(item); });
+    splitter.Add(response->body);
+    absl::StatusOr<ListMetadata> metadata = splitter.Finish();
+    if (!splitter.refused().ok()) return splitter.refused();
+    if (!metadata.ok()) {
+      return MalformedResponse(request.target, *response, base::ToStd(metadata.status().message()));
     }
-    if (end.metadata.continue_token.empty()) return std::move(end.metadata.resource_version);
-    if (end.metadata.continue_token == continue_token) {
+    if (metadata->continue_token.empty()) return std::move(metadata->resource_version);
+    if (metadata->continue_token == continue_token) {
       return MalformedResponse(request.target, *response, "continues with the same page for ever");
     }
-    continue_token = std::move(end.metadata.continue_token);
+    continue_token = std::move(metadata->continue_token);
   }
 }
 

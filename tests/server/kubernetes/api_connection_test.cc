@@ -449,6 +449,30 @@ TEST_F(StreamTest, GivesTheBodyToTheSink) {
   EXPECT_EQ(transport_->sent[0].Header("Authorization"), "Bearer t1");
 }
 
+TEST_F(StreamTest, AListMayComeCompressed) {
+  target_.verb = Verb::kList;
+  EXPECT_TRUE(Stream(Connect({Response(200)})).ok());
+  EXPECT_TRUE(transport_->sent[0].accept_compression);
+}
+
+TEST_F(StreamTest, TheIdleTimeoutMayBeChangedByTheSink) {
+  on_send_ = [](const HttpRequest& request, base::Context&) {
+    EXPECT_EQ(request.idle_timeout, absl::Seconds(10));
+    EXPECT_TRUE(request.sink("one"));
+    EXPECT_EQ(request.idle_timeout, absl::Seconds(40));
+  };
+  absl::Duration idle_timeout = absl::Seconds(10);
+  EXPECT_TRUE(Connect({Response(200)})
+                  .Stream(
+                      target_, idle_timeout,
+                      [&](std::string_view) {
+                        idle_timeout = absl::Seconds(40);
+                        return true;
+                      },
+                      context_)
+                  .ok());
+}
+
 TEST_F(StreamTest, IsNotRepeated) {
   for (const Answer& answer :
        {Response(429, absl::Seconds(1)), Response(503, absl::Seconds(1)), Response(410), Lost()}) {

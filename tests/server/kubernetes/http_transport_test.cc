@@ -621,6 +621,36 @@ TEST_F(HttpTransportTest, TheBodyOfAnErrorDoesNotGoToTheSink) {
   EXPECT_EQ(response->body, "gone");
 }
 
+TEST_F(HttpTransportTest, AnAcceptedStreamIsToldBeforeItsBody) {
+  std::latch accepted(1);
+  ScriptedServer server([&](const Request&, Connection& connection) {
+    connection.Send("HTTP/1.1 100 Continue\r\n\r\n");
+    connection.Send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n");
+    accepted.wait();
+    connection.Send("4\r\none\n\r\n0\r\nTrailer: x\r\n\r\n");
+  });
+  std::vector<std::string> events;
+  HttpRequest request = To("GET", "/");
+  request.on_accepted = [&] {
+    events.emplace_back("accepted");
+    accepted.count_down();
+  };
+  request.sink = [&](std::string_view chunk) {
+    events.emplace_back(chunk);
+    return true;
+  };
+  const auto response = MakeFor(server.url())->Send(request, context_);
+  ASSERT_TRUE(response.ok()) << response.status();
+  EXPECT_THAT(events, ElementsAre("accepted", "one\n"));
+}
+
+TEST_F(HttpTransportTest, AStreamThatIsRefusedIsNotToldAsAccepted) {
+  ScriptedServer server(Answering(429, ""));
+  HttpRequest request = To("GET", "/");
+  request.on_accepted = [] { ADD_FAILURE(); };
+  EXPECT_EQ(MakeFor(server.url())->Send(request, context_)->status, 429);
+}
+
 TEST_F(HttpTransportTest, AStreamThatIsLostIsAnError) {
   ScriptedServer server([&](const Request&, Connection& connection) {
     connection.Send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\none\n\r\n");
