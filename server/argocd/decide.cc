@@ -5,6 +5,7 @@
 
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_join.h"
+#include "server/argocd/reached.h"
 #include "server/base/strings.h"
 
 namespace gantry::argocd {
@@ -12,26 +13,9 @@ namespace {
 
 using Kind = Verdict::Kind;
 
-bool AnyDesired(const std::vector<std::string>& desired) {
-  return std::any_of(desired.begin(), desired.end(),
-                     [](const std::string& revision) { return !revision.empty(); });
-}
-
 bool AllReached(const std::vector<std::string>& desired, const OperationState& state) {
   if (!AnyDesired(desired)) return true;
-  if (!state.sync_result) return false;
-  const SyncResult& result = *state.sync_result;
-  for (std::size_t i = 0; i < desired.size(); ++i) {
-    if (desired[i].empty()) continue;
-    const bool observed =
-        result.revisions.size() == desired.size() && result.revisions[i] == desired[i];
-    // A tag, branch or chart range is observed as what Argo CD resolved it to.
-    const bool synced_by_name = state.phase == "Succeeded" &&
-                                result.target_revisions.size() == desired.size() &&
-                                result.target_revisions[i] == desired[i];
-    if (!observed && !synced_by_name) return false;
-  }
-  return true;
+  return state.sync_result && argocd::AllReached(desired, state.phase, *state.sync_result);
 }
 
 std::string Quote(std::string_view text) { return base::StrCat("\"", text, "\""); }
