@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <array>
+#include <functional>
 
 #include "absl/status/status.h"
 #include "absl/strings/escaping.h"
@@ -24,6 +25,14 @@ std::string TimeText(absl::Time time) {
 struct Malformed {
   std::string message;
 };
+
+// Records keep whole seconds, so that one read back equals the one that was written.
+absl::Time WholeSecond(absl::Time time) { return absl::FromUnixSeconds(absl::ToUnixSeconds(time)); }
+
+// The latest time that an RFC 3339 text and a protobuf Timestamp can tell.
+absl::Time LatestTime() {
+  return absl::FromCivil(absl::CivilSecond(9999, 12, 31, 23, 59, 59), absl::UTCTimeZone());
+}
 
 absl::Time TimeAt(const json& object, const char* key) {
   const std::string text = object.value(key, "");
@@ -125,6 +134,7 @@ StageRecord Read(const json& spec) {
     IndicatorRecord read{.name = indicator.at("name").get<std::string>(),
                          .state = EnumAt(indicator, "state", HealthStateFromWord),
                          .message = indicator.value("message", ""),
+                         .report_time = TimeAt(indicator, "reportTime"),
                          .expire_time = std::nullopt};
     if (indicator.contains("expireTime")) read.expire_time = TimeAt(indicator, "expireTime");
     record.indicators.push_back(std::move(read));
@@ -155,6 +165,14 @@ void DropChecksOfOlderPromotions(StageRecord& record) {
   if (std::any_of(record.health_checks.begin(), record.health_checks.end(), is_current)) {
     std::erase_if(record.health_checks, std::not_fn(is_current));
   }
+}
+
+// Where the indicator of that name is, or would have to be.
+std::vector<IndicatorRecord>::iterator FindIndicator(StageRecord& record, std::string_view name) {
+  return std::lower_bound(record.indicators.begin(), record.indicators.end(), name,
+                          [](const IndicatorRecord& indicator, std::string_view wanted) {
+                            return indicator.name < wanted;
+                          });
 }
 
 }  // namespace
@@ -198,6 +216,10 @@ void WriteRecordToSpec(const StageRecord& record, json& spec) {
     json written = {{"name", indicator.name},
                     {"state", ToWord(indicator.state)},
                     {"message", indicator.message}};
+    // The epoch stands for a time that is not known.
+    if (indicator.report_time != absl::UnixEpoch()) {
+      written["reportTime"] = TimeText(indicator.report_time);
+    }
     if (indicator.expire_time) written["expireTime"] = TimeText(*indicator.expire_time);
     indicators.push_back(std::move(written));
   }
@@ -315,17 +337,19 @@ void RecordAnswer(StageRecord& record, StepRecord& step, v1::StepStatus status,
   step.status = status;
   step.reason = reason;
   step.message = CutMessage(message);
-  record.promotion.update_time = now;
+  record.promotion.update_time = WholeSecond(now);
   const v1::PromotionPhase phase = PhaseOf(record.steps);
-  if (phase == v1::PROMOTION_PHASE_SUCCEEDED && record.promotion.reported) return;
-  record.promotion.phase = phase;
-  record.promotion.message.clear();
+  if (phase != v1::PROMOTION_PHASE_SUCCEEDED || !record.promotion.reported) {
+    record.promotion.phase = phase;
+    record.promotion.message.clear();
+  }
   if (phase == v1::PROMOTION_PHASE_FAILED) {
     for (const StepRecord& other : record.steps) {
       if (other.status == v1::STEP_STATUS_FAILED) record.promotion.message = other.message;
     }
   }
-  if (phase == v1::PROMOTION_PHASE_SUCCEEDED) DropChecksOfOlderPromotions(record);
+  // A step may register its checks after the report that the promotion has SUCCEEDED.
+  if (record.promotion.phase == v1::PROMOTION_PHASE_SUCCEEDED) DropChecksOfOlderPromotions(record);
 }
 
 void RegisterHealthCheck(StageRecord& record, const argocd::ApplicationName& application,
@@ -349,6 +373,52 @@ void RegisterHealthCheck(StageRecord& record, const argocd::ApplicationName& app
   }
   place->promotion = record.promotion.name;
   place->desired_revisions = std::move(merged);
+}
+
+bool ReportPromotion(StageRecord& record, std::string_view promotion, v1::PromotionPhase phase,
+                     std::string_view message, absl::Time now) {
+  if (IsSuperseded(record, promotion)) return false;
+  // The end of a promotion that nobody knew of must not disturb the one under way.
+  if (record.promotion.name != promotion && phase != v1::PROMOTION_PHASE_RUNNING &&
+      record.promotion.phase == v1::PROMOTION_PHASE_RUNNING) {
+    return false;
+  }
+  MakeCurrent(record, promotion);
+  record.promotion.phase = phase;
+  record.promotion.message = CutMessage(message);
+  record.promotion.update_time = WholeSecond(now);
+  record.promotion.reported = true;
+  if (phase == v1::PROMOTION_PHASE_SUCCEEDED) DropChecksOfOlderPromotions(record);
+  return true;
+}
+
+void ReportIndicator(StageRecord& record, std::string_view name, v1::HealthState state,
+                     std::string_view message, std::optional<absl::Duration> ttl, absl::Time now) {
+  IndicatorRecord made{.name = std::string(name),
+                       .state = state,
+                       .message = CutMessage(message),
+                       .report_time = WholeSecond(now),
+                       .expire_time = std::nullopt};
+  if (ttl) {
+    const absl::Time expire_time =
+        std::min(now + std::max(*ttl, absl::ZeroDuration()), LatestTime());
+    // Up, so that a report never counts for less than was asked.
+    made.expire_time = WholeSecond(expire_time);
+    if (*made.expire_time < expire_time) *made.expire_time += absl::Seconds(1);
+  }
+  const auto place = FindIndicator(record, name);
+  if (place != record.indicators.end() && place->name == name) {
+    *place = std::move(made);
+  } else {
+    record.indicators.insert(place, std::move(made));
+  }
+}
+
+bool RemoveIndicator(StageRecord& record, std::string_view name) {
+  const auto place = FindIndicator(record, name);
+  if (place == record.indicators.end() || place->name != name) return false;
+  record.indicators.erase(place);
+  return true;
 }
 
 std::string CutMessage(std::string_view text) {

@@ -39,9 +39,11 @@ StageRecord FullRecord() {
                                    .desired_revisions = {"v2", ""}};
   RegisterHealthCheck(record, kApp, {"v2", ""});
   RecordAnswer(record, step, v1::STEP_STATUS_RUNNING, v1::STEP_REASON_OPERATION_RUNNING, "waits",
-               kNow);
-  record.indicators = {{"canary", v1::HEALTH_STATE_UNHEALTHY, "5xx", kNow},
-                       {"load", v1::HEALTH_STATE_HEALTHY, "", std::nullopt}};
+               kNow + absl::Milliseconds(999));
+  // With fractions of a second, which a record does not keep.
+  const absl::Time odd = kNow + absl::Milliseconds(1);
+  ReportIndicator(record, "canary", v1::HEALTH_STATE_UNHEALTHY, "5xx", absl::Minutes(1), odd);
+  ReportIndicator(record, "load", v1::HEALTH_STATE_HEALTHY, "", std::nullopt, odd);
   return record;
 }
 
@@ -64,6 +66,15 @@ TEST(RecordFromSpecTest, AnEmptySpecIsAnEmptyRecord) {
   const absl::StatusOr<StageRecord> read = RecordFromSpec(nlohmann::json::object());
   ASSERT_TRUE(read.ok()) << read.status();
   EXPECT_EQ(*read, StageRecord());
+}
+
+TEST(RecordFromSpecTest, AnIndicatorOfAnOlderVersionHasNoReportTime) {
+  const auto read = RecordFromSpec({{"indicators", {{{"name", "canary"}, {"state", "Healthy"}}}}});
+  ASSERT_TRUE(read.ok()) << read.status();
+  EXPECT_EQ(read->indicators[0].report_time, absl::UnixEpoch());
+  nlohmann::json spec;
+  WriteRecordToSpec(*read, spec);
+  EXPECT_FALSE(spec["indicators"][0].contains("reportTime"));
 }
 
 TEST(RecordFromSpecTest, AReasonOfANewerVersionDoesNotMatter) {
@@ -97,6 +108,9 @@ INSTANTIATE_TEST_SUITE_P(
             "UnknownPhase", {{"promotion", {{"name", "p"}, {"phase", "Odd"}}}}, "\"Odd\""},
         MalformedSpec{
             "TimeIsNoTime", {{"promotion", {{"name", "p"}, {"updateTime", "noon"}}}}, "\"noon\""},
+        MalformedSpec{"ReportTimeIsNoTime",
+                      {{"indicators", {{{"name", "i"}, {"reportTime", "noon"}}}}},
+                      "reportTime is \"noon\""},
         MalformedSpec{"StepsAreAnObject", {{"steps", {{"a", 1}}}}, "steps is not an array"},
         MalformedSpec{"StepIsANumber", {{"steps", {1}}}, "number"},
         MalformedSpec{
@@ -191,6 +205,184 @@ TEST(PhaseMessageTest, IsThatOfTheFailedStep) {
   AddStep(record, "a", kFailed, "one hook failed");
   AddStep(record, "b", kSucceeded, "fine");
   EXPECT_EQ(record.promotion.message, "one hook failed");
+}
+
+TEST(PhaseMessageTest, OfAReportStaysWhenTheStepsSucceed) {
+  StageRecord record;
+  ASSERT_TRUE(ReportPromotion(record, "p1", v1::PROMOTION_PHASE_ERRORED, "no git", kNow));
+  AddStep(record, "a", kSucceeded, "fine");
+  EXPECT_EQ(record.promotion.phase, v1::PROMOTION_PHASE_ERRORED);
+  EXPECT_EQ(record.promotion.message, "no git");
+}
+
+constexpr auto kPhaseUnspecified = v1::PROMOTION_PHASE_UNSPECIFIED;
+constexpr auto kPhaseRunning = v1::PROMOTION_PHASE_RUNNING;
+constexpr auto kPhaseSucceeded = v1::PROMOTION_PHASE_SUCCEEDED;
+constexpr auto kPhaseFailed = v1::PROMOTION_PHASE_FAILED;
+constexpr auto kPhaseErrored = v1::PROMOTION_PHASE_ERRORED;
+constexpr auto kPhaseAborted = v1::PROMOTION_PHASE_ABORTED;
+
+struct ReportCase {
+  const char* name;
+  v1::PromotionPhase before;  // of p2, the current promotion after p1; unspecified: there is none
+  const char* promotion;
+  v1::PromotionPhase phase;
+  bool heard;
+};
+
+class ReportPromotionTest : public ::testing::TestWithParam<ReportCase> {};
+
+TEST_P(ReportPromotionTest, FollowsTheTable) {
+  StageRecord record;
+  if (GetParam().before != kPhaseUnspecified) {
+    MakeCurrent(record, "p1");
+    MakeCurrent(record, "p2");
+    record.promotion.phase = GetParam().before;
+    EnsureStep(record, "update", "argocd-update", "hash");
+  }
+  const StageRecord before = record;
+  EXPECT_EQ(ReportPromotion(record, GetParam().promotion, GetParam().phase, "because",
+                            kNow + absl::Milliseconds(999)),
+            GetParam().heard);
+  if (!GetParam().heard) {
+    EXPECT_EQ(record, before);
+    return;
+  }
+  const PromotionRecord expected = {.name = GetParam().promotion,
+                                    .phase = GetParam().phase,
+                                    .message = "because",
+                                    .update_time = kNow,
+                                    .reported = true};
+  EXPECT_EQ(record.promotion, expected);
+  const bool same = before.promotion.name == GetParam().promotion;
+  EXPECT_EQ(record.steps, same ? before.steps : std::vector<StepRecord>());
+  EXPECT_EQ(IsSuperseded(record, "p2"), !same && !before.promotion.name.empty());
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Reports, ReportPromotionTest,
+    ::testing::Values(
+        ReportCase{"RunningOfTheFirst", kPhaseUnspecified, "p3", kPhaseRunning, true},
+        ReportCase{"SucceededOfTheFirst", kPhaseUnspecified, "p3", kPhaseSucceeded, true},
+        ReportCase{"AbortedOfTheFirst", kPhaseUnspecified, "p3", kPhaseAborted, true},
+        ReportCase{"RunningOfANewOneWhileRunning", kPhaseRunning, "p3", kPhaseRunning, true},
+        ReportCase{"SucceededOfANewOneWhileRunning", kPhaseRunning, "p3", kPhaseSucceeded, false},
+        ReportCase{"FailedOfANewOneWhileRunning", kPhaseRunning, "p3", kPhaseFailed, false},
+        ReportCase{"ErroredOfANewOneWhileRunning", kPhaseRunning, "p3", kPhaseErrored, false},
+        ReportCase{"AbortedOfANewOneWhileRunning", kPhaseRunning, "p3", kPhaseAborted, false},
+        ReportCase{"SucceededOfANewOneAfterSuccess", kPhaseSucceeded, "p3", kPhaseSucceeded, true},
+        ReportCase{"FailedOfANewOneAfterFailure", kPhaseFailed, "p3", kPhaseFailed, true},
+        ReportCase{"ErroredOfANewOneAfterAnError", kPhaseErrored, "p3", kPhaseErrored, true},
+        ReportCase{"AbortedOfANewOneAfterAnAbort", kPhaseAborted, "p3", kPhaseAborted, true},
+        ReportCase{"RunningOfTheCurrentAgain", kPhaseRunning, "p2", kPhaseRunning, true},
+        ReportCase{"RunningOfTheCurrentThatEnded", kPhaseFailed, "p2", kPhaseRunning, true},
+        ReportCase{"SucceededOfTheCurrent", kPhaseRunning, "p2", kPhaseSucceeded, true},
+        ReportCase{"FailedOfTheCurrent", kPhaseRunning, "p2", kPhaseFailed, true},
+        ReportCase{"ErroredOfTheCurrent", kPhaseRunning, "p2", kPhaseErrored, true},
+        ReportCase{"AbortedOfTheCurrent", kPhaseRunning, "p2", kPhaseAborted, true},
+        ReportCase{"RunningOfASupersededOne", kPhaseRunning, "p1", kPhaseRunning, false},
+        ReportCase{"RunningOfASupersededOneAfterSuccess", kPhaseSucceeded, "p1", kPhaseRunning,
+                   false},
+        ReportCase{"FailedOfASupersededOneAfterSuccess", kPhaseSucceeded, "p1", kPhaseFailed,
+                   false}),
+    [](const auto& test) { return test.param.name; });
+
+TEST(ReportPromotionTest, TheSameReportAgainMovesTheTime) {
+  StageRecord record;
+  ASSERT_TRUE(ReportPromotion(record, "p1", kPhaseRunning, "tests", kNow));
+  StageRecord expected = record;
+  expected.promotion.update_time = kNow + absl::Minutes(1);
+  ASSERT_TRUE(ReportPromotion(record, "p1", kPhaseRunning, "tests", kNow + absl::Minutes(1)));
+  EXPECT_EQ(record, expected);
+}
+
+TEST(ReportPromotionTest, CutsTheMessage) {
+  StageRecord record;
+  ASSERT_TRUE(ReportPromotion(record, "p1", kPhaseFailed, std::string(2000, 'x'), kNow));
+  EXPECT_THAT(record.promotion.message, SizeIs(kMaxMessageBytes));
+}
+
+TEST(ReportPromotionTest, OnlyAnotherReportCanSaySucceededAfterIt) {
+  StageRecord record;
+  ASSERT_TRUE(ReportPromotion(record, "p1", kPhaseRunning, "", kNow));
+  AddStep(record, "a", kSucceeded);
+  EXPECT_EQ(record.promotion.phase, kPhaseRunning);
+  ASSERT_TRUE(ReportPromotion(record, "p1", kPhaseSucceeded, "", kNow));
+  EXPECT_EQ(record.promotion.phase, kPhaseSucceeded);
+  AddStep(record, "b", kRunning);
+  EXPECT_EQ(record.promotion.phase, kPhaseRunning);
+  AddStep(record, "b", kSucceeded);
+  EXPECT_EQ(record.promotion.phase, kPhaseRunning);
+}
+
+TEST(ReportIndicatorTest, KeepsThemInOrderAndReplacesThemWhole) {
+  StageRecord record;
+  ReportIndicator(record, "load", v1::HEALTH_STATE_HEALTHY, "", std::nullopt, kNow);
+  ReportIndicator(record, "canary", v1::HEALTH_STATE_UNHEALTHY, "5xx", absl::Minutes(1), kNow);
+  ReportIndicator(record, "smoke", v1::HEALTH_STATE_UNKNOWN, "", absl::Minutes(1), kNow);
+  ReportIndicator(record, "canary", v1::HEALTH_STATE_HEALTHY, "", std::nullopt,
+                  kNow + absl::Seconds(5));
+  const IndicatorRecord canary = {.name = "canary",
+                                  .state = v1::HEALTH_STATE_HEALTHY,
+                                  .message = "",
+                                  .report_time = kNow + absl::Seconds(5),
+                                  .expire_time = std::nullopt};
+  ASSERT_THAT(record.indicators, SizeIs(3));
+  EXPECT_EQ(record.indicators[0], canary);
+  EXPECT_EQ(record.indicators[1].name, "load");
+  EXPECT_EQ(record.indicators[2].name, "smoke");
+}
+
+TEST(ReportIndicatorTest, CutsTheMessage) {
+  StageRecord record;
+  ReportIndicator(record, "load", v1::HEALTH_STATE_UNHEALTHY, std::string(2000, 'x'), std::nullopt,
+                  kNow);
+  EXPECT_THAT(record.indicators[0].message, SizeIs(kMaxMessageBytes));
+}
+
+TEST(ReportIndicatorTest, NeverExpiresBeforeItsTtl) {
+  const absl::Time end_of_time =
+      absl::FromCivil(absl::CivilSecond(9999, 12, 31, 23, 59, 59), absl::UTCTimeZone());
+  struct {
+    const char* name;
+    absl::Duration since;  // kNow, when it is reported
+    absl::Duration ttl;
+    absl::Time expire_time;
+  } const cases[] = {
+      {"whole seconds", absl::ZeroDuration(), absl::Seconds(30), kNow + absl::Seconds(30)},
+      {"reported within a second", absl::Milliseconds(1), absl::Seconds(30),
+       kNow + absl::Seconds(31)},
+      {"a fraction", absl::ZeroDuration(), absl::Milliseconds(1500), kNow + absl::Seconds(2)},
+      {"fractions that add up", absl::Milliseconds(500), absl::Milliseconds(1500),
+       kNow + absl::Seconds(2)},
+      {"nothing", absl::ZeroDuration(), absl::ZeroDuration(), kNow},
+      {"less than nothing", absl::ZeroDuration(), absl::Hours(-1), kNow},
+      {"ten thousand years", absl::ZeroDuration(), absl::Seconds(315'576'000'000), end_of_time},
+      {"for ever", absl::ZeroDuration(), absl::InfiniteDuration(), end_of_time},
+  };
+  for (const auto& c : cases) {
+    StageRecord record;
+    ReportIndicator(record, "load", v1::HEALTH_STATE_HEALTHY, "", c.ttl, kNow + c.since);
+    EXPECT_EQ(record.indicators[0].expire_time, c.expire_time) << c.name;
+    EXPECT_EQ(record.indicators[0].report_time, kNow) << c.name;
+    nlohmann::json spec;
+    WriteRecordToSpec(record, spec);
+    const absl::StatusOr<StageRecord> read = RecordFromSpec(spec);
+    ASSERT_TRUE(read.ok()) << c.name << read.status();
+    EXPECT_EQ(*read, record) << c.name;
+  }
+}
+
+TEST(RemoveIndicatorTest, TellsWhetherThereWasOne) {
+  StageRecord record;
+  EXPECT_FALSE(RemoveIndicator(record, "load"));
+  ReportIndicator(record, "canary", v1::HEALTH_STATE_HEALTHY, "", std::nullopt, kNow);
+  ReportIndicator(record, "load", v1::HEALTH_STATE_HEALTHY, "", std::nullopt, kNow);
+  EXPECT_FALSE(RemoveIndicator(record, "d"));
+  EXPECT_TRUE(RemoveIndicator(record, "canary"));
+  EXPECT_FALSE(RemoveIndicator(record, "canary"));
+  ASSERT_THAT(record.indicators, SizeIs(1));
+  EXPECT_EQ(record.indicators[0].name, "load");
 }
 
 TEST(StepTest, OfAnotherPromotionIsNotFound) {
@@ -311,6 +503,49 @@ TEST(HealthCheckTest, APromotionThatSucceededAsAWholeDropsThoseOfOlderOnes) {
   EXPECT_THAT(Checks(record), SizeIs(2));
   AddStep(record, "a", kSucceeded);
   EXPECT_THAT(Checks(record), ElementsAre("shop by p2: v2;"));
+}
+
+TEST(HealthCheckTest, AReportOfSuccessDropsThoseOfOlderPromotions) {
+  struct {
+    v1::PromotionPhase phase;
+    bool drops;
+  } const cases[] = {{kPhaseRunning, false},
+                     {kPhaseFailed, false},
+                     {kPhaseErrored, false},
+                     {kPhaseAborted, false},
+                     {kPhaseSucceeded, true}};
+  for (const auto& c : cases) {
+    StageRecord record;
+    MakeCurrent(record, "p1");
+    RegisterHealthCheck(record, kOther, {"w1"});
+    MakeCurrent(record, "p2");
+    RegisterHealthCheck(record, kApp, {"v2"});
+    ASSERT_TRUE(ReportPromotion(record, "p2", c.phase, "", kNow));
+    EXPECT_THAT(record.health_checks, SizeIs(c.drops ? 1 : 2)) << ToWord(c.phase);
+    EXPECT_EQ(record.health_checks.back().promotion, "p2") << ToWord(c.phase);
+  }
+}
+
+TEST(HealthCheckTest, ThoseRegisteredAfterTheReportOfSuccessDropOlderOnesToo) {
+  StageRecord record;
+  MakeCurrent(record, "p1");
+  RegisterHealthCheck(record, kOther, {"w1"});
+  MakeCurrent(record, "p2");
+  ASSERT_TRUE(ReportPromotion(record, "p2", kPhaseSucceeded, "", kNow));
+  EXPECT_THAT(Checks(record), ElementsAre("bank by p1: w1;"));
+  RegisterHealthCheck(record, kApp, {"v2"});
+  AddStep(record, "a", kSucceeded);
+  EXPECT_THAT(Checks(record), ElementsAre("shop by p2: v2;"));
+}
+
+TEST(HealthCheckTest, AReportedPromotionDropsNoneBeforeItIsReportedSucceeded) {
+  StageRecord record;
+  MakeCurrent(record, "p1");
+  RegisterHealthCheck(record, kOther, {"w1"});
+  ASSERT_TRUE(ReportPromotion(record, "p2", kPhaseRunning, "", kNow));
+  RegisterHealthCheck(record, kApp, {"v2"});
+  AddStep(record, "a", kSucceeded);
+  EXPECT_THAT(record.health_checks, SizeIs(2));
 }
 
 TEST(HealthCheckTest, APromotionThatRegisteredNoneDropsNone) {
