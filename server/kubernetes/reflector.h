@@ -45,7 +45,8 @@ enum class RestartReason {
   kThrottled,    // 429: watched again after a backoff
   kUnreachable,  // no connection, or lost: watched again after a backoff
   kTooShort,     // ended within a second without an event: listed again after a backoff
-  kFailed,       // anything else: listed again after a backoff
+  kFailed,       // anything else: listed again after a backoff; or the server turned out not to
+                 // stream lists: listed at once
 };
 std::string_view RestartReasonName(RestartReason reason);  // "ended", "expired", ... for metrics
 
@@ -54,6 +55,10 @@ struct ReflectorOptions {
   absl::Duration idle_limit = absl::Seconds(40);
   // Ask for the initial list as a stream of events, where the server can.
   bool streaming_list = true;
+  // A server that sends nothing for so long when asked for that, or has not come to the list's end
+  // after so long, is taken for one that cannot.
+  absl::Duration streaming_list_silence = absl::Seconds(10);
+  absl::Duration streaming_list_limit = absl::Minutes(1);
   const base::Clock* clock = &base::SystemClock();
   base::Sleeper* sleeper = &base::SystemSleeper();
   base::Random* random = &base::SystemRandom();

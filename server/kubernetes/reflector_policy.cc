@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "server/kubernetes/reflector_policy.h"
+
+#include <algorithm>
+
+#include "server/kubernetes/error.h"
+
+namespace gantry::kubernetes {
+namespace {
+
+constexpr absl::Duration kVeryShort = absl::Seconds(1);
+
+}  // namespace
+
+std::string_view RestartReasonName(RestartReason reason) {
+  switch (reason) {
+    case RestartReason::kEnded:
+      return "ended";
+    case RestartReason::kExpired:
+      return "expired";
+    case RestartReason::kThrottled:
+      return "throttled";
+    case RestartReason::kUnreachable:
+      return "unreachable";
+    case RestartReason::kTooShort:
+      return "too_short";
+    case RestartReason::kFailed:
+      return "failed";
+  }
+  return "unknown";
+}
+
+RestartReason ReasonOf(const absl::Status& error) {
+  const ErrorDetail detail = DetailOf(error);
+  if (detail.kind == ErrorKind::kExpired) return RestartReason::kExpired;
+  if (detail.http_status == 429) return RestartReason::kThrottled;
+  // A server that does not answer in time is no better than one that is not there.
+  if (detail.kind == ErrorKind::kUnreachable || detail.kind == ErrorKind::kDeadlineExceeded) {
+    return RestartReason::kUnreachable;
+  }
+  return RestartReason::kFailed;
+}
+
+RestartReason ReasonOf(const WatchEnd& end) {
+  if (!end.error.ok()) return ReasonOf(end.error);
+  const bool too_short = !end.silent && !end.had_event && end.lasted < kVeryShort;
+  return too_short ? RestartReason::kTooShort : RestartReason::kEnded;
+}
+
+Reaction ReactionTo(RestartReason reason) {
+  switch (reason) {
+    case RestartReason::kEnded:
+      return Reaction::kWatchAtOnce;
+    case RestartReason::kExpired:
+      return Reaction::kListAtOnce;
+    case RestartReason::kThrottled:
+    case RestartReason::kUnreachable:
+      return Reaction::kWatchAfterBackoff;
+    case RestartReason::kTooShort:
+    case RestartReason::kFailed:
+      return Reaction::kListAfterBackoff;
+  }
+  return Reaction::kListAfterBackoff;
+}
+
+Reaction ReactionToFailedList(RestartReason reason, bool had_resource_version) {
+  const bool younger_may_do = reason == RestartReason::kExpired && had_resource_version;
+  return younger_may_do ? Reaction::kListAtOnce : Reaction::kListAfterBackoff;
+}
+
+void ReflectorBackoff::Good() {
+  if (!good_since_) good_since_ = clock_.SinceBoot();
+}
+
+absl::Duration ReflectorBackoff::Next() {
+  if (good_since_ && clock_.SinceBoot() - *good_since_ >= kGoodTime) next_ = kFirstReflectorBackoff;
+  good_since_.reset();
+  const absl::Duration backoff = next_;
+  next_ = std::min(next_ * 2, kMaxReflectorBackoff);
+  return backoff * (0.5 + 0.5 * random_.Uniform());
+}
+
+}  // namespace gantry::kubernetes
