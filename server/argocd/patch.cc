@@ -177,6 +177,14 @@ json BuildPatch(const Application& application, const json& spec_patch,
   return patch;
 }
 
+json BuildRefreshPatch(const std::string& resource_version) {
+  return json::array(
+      {{{"op", "replace"}, {"path", "/metadata/resourceVersion"}, {"value", resource_version}},
+       {{"op", "add"},
+        {"path", "/metadata/annotations/argocd.argoproj.io~1refresh"},
+        {"value", "normal"}}});
+}
+
 std::string DescribeWrite(const Application& application,
                           const std::vector<std::string>& given_target_revisions,
                           const OperationRequest& request) {

@@ -40,6 +40,10 @@ struct OperationRequest {
 nlohmann::json BuildPatch(const Application& application, const nlohmann::json& spec_patch,
                           const OperationRequest& request);
 
+// The whole patch that asks Argo CD to compare an Application with its sources now, if it is still
+// as it was when that was decided. It has annotations, as above.
+nlohmann::json BuildRefreshPatch(const std::string& resource_version);
+
 // "<initiator> initiated sync to <targetRevision>" or "... to N sources": the words of the Event
 // that tells the Application's owner about a write.
 std::string DescribeWrite(const Application& application,

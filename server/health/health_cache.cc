@@ -55,7 +55,7 @@ class EvidenceFinder {
   // Evidence counts as stale, too, when this source is.
   void DependOn(Freshness::Source source) {
     AddSource(source, sources_);
-    const Freshness::Reading reading = deps_.freshness.Read(source);
+    const Freshness::Reading reading = deps_.caches.freshness.Read(source);
     if (reading.stale) stale_since_ = reading.observed_time;
   }
   std::optional<absl::Time> stale_since() const { return stale_since_; }
@@ -65,22 +65,22 @@ class EvidenceFinder {
 
   Evidence Find(const argocd::ApplicationName& name) {
     Evidence evidence;
-    const std::optional<Freshness::Source> source = deps_.source_of(name.ns);
+    const std::optional<Freshness::Source> source = deps_.caches.SourceOf(name.ns);
     if (!source) {
       evidence.why_absent = base::StrCat("namespace ", name.ns,
                                          " is not watched by this server (--watch-namespaces)");
       return evidence;
     }
     AddSource(*source, sources_);
-    const Freshness::Reading reading = deps_.freshness.Read(*source);
+    const Freshness::Reading reading = deps_.caches.freshness.Read(*source);
     if (reading.stale) evidence.stale_since = reading.observed_time;
     if (stale_since_) {
       evidence.stale_since = std::min(*stale_since_, evidence.stale_since.value_or(*stale_since_));
     }
     stale_ = stale_ || evidence.stale_since;
-    auto found = deps_.applications.Look(name);
+    auto found = deps_.caches.applications.Look(name);
     // What was never there is missing since this server first looked, as far as it can tell.
-    evidence.absent_since = found.absent_since.value_or(deps_.freshness.SyncedAt(*source));
+    evidence.absent_since = found.absent_since.value_or(deps_.caches.freshness.SyncedAt(*source));
     if (found.object != nullptr && Hides(*found.object)) return evidence;
     evidence.application = found.object.get();
     if (found.object != nullptr) kept_.push_back(std::move(found.object));
@@ -154,7 +154,7 @@ void HealthCache::FreshnessChanged() {
 StageSnapshotPtr HealthCache::JudgeOne(const CachedStage& stage,
                                        std::optional<absl::Time>* next_expiry) const {
   EvidenceFinder finder(deps_);
-  finder.DependOn(deps_.stage_source);
+  finder.DependOn(deps_.caches.stage_source());
   const StageJudgement judgement = JudgeStage(
       stage.record, [&](const argocd::ApplicationName& name) { return finder.Find(name); },
       deps_.clock.Now());
@@ -192,11 +192,11 @@ StageSnapshotPtr HealthCache::JudgeOne(const CachedStage& stage,
 void HealthCache::AddDue(absl::Time now, Pending& pending) {
   const absl::Duration boot = deps_.clock.SinceBoot();
   std::vector<bool> stale;
-  for (const Freshness::Source source : deps_.freshness.all()) {
-    stale.push_back(deps_.freshness.Read(source).stale);
+  for (const Freshness::Source source : deps_.caches.freshness.all()) {
+    stale.push_back(deps_.caches.freshness.Read(source).stale);
   }
   if (!ready() || stale != stale_sources_) {
-    for (const auto& stage : deps_.stages.All()) pending.stages.emplace(stage->key(), boot);
+    for (const auto& stage : deps_.caches.stages.All()) pending.stages.emplace(stage->key(), boot);
   }
   stale_sources_ = std::move(stale);
   for (const auto& [time, stage] : expiries_) {
@@ -234,7 +234,7 @@ absl::Duration HealthCache::JudgeDue() {
     base::MutexLock lock(mutex_);
     woken_ = false;
     // What changes before everything is there is judged with everything.
-    if (!deps_.freshness.AllSynced()) {
+    if (!deps_.caches.freshness.AllSynced()) {
       pending_ = {};
       return absl::InfiniteDuration();
     }
@@ -246,7 +246,7 @@ absl::Duration HealthCache::JudgeDue() {
   std::vector<StageName> published;
   for (const auto& [name, received] : pending.stages) {
     // Indexed before it is judged: an Application that changes meanwhile is looked at again.
-    const cache::CachedStagePtr stage = deps_.stages.Find(name);
+    const cache::CachedStagePtr stage = deps_.caches.stages.Find(name);
     const auto watched = watched_.find(name);
     if (watched != watched_.end() && watched->second.next_expiry) {
       expiries_.erase({*watched->second.next_expiry, name});
@@ -305,8 +305,8 @@ absl::Duration HealthCache::JudgeDue() {
 absl::Duration HealthCache::UntilNextDue() const {
   absl::Duration due = absl::InfiniteDuration();
   if (!expiries_.empty()) due = expiries_.begin()->first - deps_.clock.Now();
-  for (const Freshness::Source source : deps_.freshness.all()) {
-    const Freshness::Reading reading = deps_.freshness.Read(source);
+  for (const Freshness::Source source : deps_.caches.freshness.all()) {
+    const Freshness::Reading reading = deps_.caches.freshness.Read(source);
     // Stale is what is older than the limit, not what is just as old.
     if (!stale_sources_[source]) {
       due = std::min(due, reading.stale_at - deps_.clock.SinceBoot() + absl::Milliseconds(1));
@@ -356,11 +356,11 @@ HealthCache::Page HealthCache::ListAfter(const std::optional<StageName>& after,
 }
 
 HealthCache::Shown HealthCache::Show(StageSnapshotPtr snapshot) const {
-  const Freshness::Reading reading = deps_.freshness.Read(snapshot->sources);
+  const Freshness::Reading reading = deps_.caches.freshness.Read(snapshot->sources);
   Shown shown{std::move(snapshot), reading.observed_time, reading.stale};
   if (reading.stale && !shown.snapshot->judged_stale) {
     // The judge has not come to it yet: this process may have been stopped for a while.
-    const cache::CachedStagePtr stage = deps_.stages.Find(shown.snapshot->name);
+    const cache::CachedStagePtr stage = deps_.caches.stages.Find(shown.snapshot->name);
     if (stage != nullptr) shown.snapshot = JudgeOne(*stage, nullptr);
   }
   // What was judged stale says so until it is judged again.
@@ -377,7 +377,7 @@ HealthCache::Judged HealthCache::Judge(
   judged.health = JudgeHealthChecks(
       name.project, name.stage, checks, default_namespace,
       [&](const argocd::ApplicationName& application) { return finder.Find(application); });
-  const Freshness::Reading reading = deps_.freshness.Read(finder.sources());
+  const Freshness::Reading reading = deps_.caches.freshness.Read(finder.sources());
   judged.observed_time = reading.observed_time;
   judged.stale = finder.stale();
   return judged;

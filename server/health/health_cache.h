@@ -18,9 +18,7 @@
 #include "server/base/context.h"
 #include "server/base/left_right.h"
 #include "server/base/mutex.h"
-#include "server/cache/application_cache.h"
-#include "server/cache/freshness.h"
-#include "server/cache/stage_cache.h"
+#include "server/cache/caches.h"
 #include "server/health/rules.h"
 
 namespace gantry::health {
@@ -65,12 +63,7 @@ class HealthListener {
 class HealthCache {
  public:
   struct Dependencies {
-    const cache::ApplicationCache& applications;
-    const cache::StageCache& stages;
-    const cache::Freshness& freshness;
-    cache::Freshness::Source stage_source;
-    // The source of the Applications in a namespace; nothing when it is not watched.
-    std::function<std::optional<cache::Freshness::Source>(const std::string& ns)> source_of;
+    const cache::Caches& caches;
     const base::Clock& clock;
     // How long a change took from its arrival to its publication, for metrics; may be empty.
     std::function<void(absl::Duration)> on_propagated;

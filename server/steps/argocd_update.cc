@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "server/steps/argocd_update.h"
 
-#include <google/protobuf/util/time_util.h>
-
 #include <algorithm>
 #include <map>
 #include <memory>
@@ -14,9 +12,9 @@
 #include "server/argocd/match.h"
 #include "server/argocd/patch.h"
 #include "server/authorization/authorized_stage.h"
-#include "server/base/error_info.h"
 #include "server/base/strings.h"
 #include "server/kubernetes/error.h"
+#include "server/steps/answer.h"
 #include "server/steps/argocd_update_config.h"
 #include "server/steps/kubernetes_failure.h"
 #include "server/steps/resolve.h"
@@ -29,15 +27,13 @@ using argocd::ApplicationName;
 using argocd::Verdict;
 using nlohmann::json;
 using Kind = Verdict::Kind;
+using ApplicationPtr = std::shared_ptr<const argocd::Application>;
 
 // How often a pass is made again after a conflict before the caller is asked to come again.
 constexpr int kMaxConflicts = 5;
 constexpr absl::Duration kConflictBackoff = absl::Milliseconds(50);
-// When to call again: an operation takes seconds at least; what an ERRORED step waits for is
-// somebody else's to do.
-constexpr absl::Duration kRunningRetry = absl::Seconds(5);
+// After something that is likely to have passed by then.
 constexpr absl::Duration kPassingFailureRetry = absl::Seconds(2);
-constexpr absl::Duration kErroredRetry = absl::Seconds(30);
 // For giving back attempts that were recorded and not made, also when the caller has gone.
 constexpr absl::Duration kReleaseTimeout = absl::Seconds(2);
 
@@ -91,11 +87,6 @@ struct SentWrite {
   std::string desired_revisions;  // for the log
 };
 
-google::protobuf::Duration ToProto(absl::Duration duration) {
-  return google::protobuf::util::TimeUtil::NanosecondsToDuration(
-      absl::ToInt64Nanoseconds(duration));
-}
-
 v1::StepReason ReasonOf(Kind kind) {
   switch (kind) {
     case Kind::kOperationRunning:
@@ -124,30 +115,10 @@ bool IsFailure(Kind kind) {
 }
 bool IsError(Kind kind) { return kind == Kind::kDeleting || kind == Kind::kReconcileDisabled; }
 
-v1::RunStepResponse Answer(v1::StepStatus status, v1::StepReason reason, std::string message) {
-  v1::RunStepResponse response;
-  response.set_status(status);
-  response.set_reason(reason);
-  response.set_message(std::move(message));
-  if (status == v1::STEP_STATUS_RUNNING) *response.mutable_retry_after() = ToProto(kRunningRetry);
-  if (status == v1::STEP_STATUS_ERRORED) *response.mutable_retry_after() = ToProto(kErroredRetry);
-  return response;
-}
-
 v1::RunStepResponse Superseded(std::string_view promotion, std::string_view newer) {
   return Answer(v1::STEP_STATUS_ABORTED, v1::STEP_REASON_PROMOTION_SUPERSEDED,
                 base::StrCat("promotion ", promotion, " was superseded by promotion ", newer,
                              "; it writes nothing any more"));
-}
-
-// In one order, so that an answer from the record is the same.
-void SetOutput(std::vector<ApplicationName> names, v1::RunStepResponse& response) {
-  std::sort(names.begin(), names.end());
-  json apps = json::array();
-  for (const ApplicationName& name : names) {
-    apps.push_back({{"name", name.name}, {"namespace", name.ns}});
-  }
-  *response.mutable_output() = ToStruct({{"apps", std::move(apps)}});
 }
 
 v1::HealthCheck HealthCheckOf(std::string_view uses,
@@ -179,6 +150,7 @@ class Execution {
         context_(context) {}
 
   absl::StatusOr<v1::RunStepResponse> Execute() {
+    if (auto running = RunningFromCache()) return *std::move(running);
     absl::StatusOr<v1::RunStepResponse> response = ExecutePasses();
     for (const auto& [name, sent] : unknown_) Audit(sent, "sent, no answer: may have happened");
     ReleaseUnmadeAttempts();
@@ -211,8 +183,7 @@ class Execution {
   }
 
   PassResult Pass() {
-    targets_.clear();
-    place_.clear();
+    BeginPass();
     absl::StatusOr<stages::StoredStage> stage =
         deps_.stages.Load(request_.project(), request_.stage(), context_);
     if (!stage.ok()) return KubernetesFailure(stage.status(), context_);
@@ -258,6 +229,58 @@ class Execution {
     return Waiting("");
   }
 
+  // RUNNING, when the watches say so: what is recorded is under way, and nobody has to write or
+  // record anything. Nothing: a live read has to tell.
+  std::optional<v1::RunStepResponse> RunningFromCache() {
+    if (request_.dry_run()) return std::nullopt;
+    const cache::CachedStagePtr stage =
+        deps_.caches.FindFresh(cache::StageName{request_.project(), request_.stage()});
+    if (stage == nullptr || !stage->problem.empty()) return std::nullopt;
+    const stages::StepRecord* step =
+        stages::FindStep(stage->record, request_.promotion(), request_.step());
+    if (step == nullptr || step->config_hash != config_hash_ ||
+        step->status != v1::STEP_STATUS_RUNNING) {
+      return std::nullopt;
+    }
+    const auto observed = ResolveFromCache(deps_.caches, scope(), Selections());
+    if (!observed) return std::nullopt;
+    Resolution<argocd::Application> resolution;
+    for (const auto& entry : observed->applications) {
+      auto& converted = resolution.applications.emplace_back();
+      for (const auto& application : entry) {
+        converted.push_back(
+            std::make_shared<const argocd::Application>(argocd::ToApplication(*application)));
+      }
+    }
+    BeginPass();
+    if (AuthorizeAll(std::move(resolution)) || Match()) return std::nullopt;
+    DecideAll(stage->record);
+    bool waits = false;
+    for (const Target& target : targets_) {
+      if (target.skipped) continue;
+      if (stages::FindApplication(*step, target.application->name) == nullptr) return std::nullopt;
+      switch (target.verdict.kind) {
+        case Kind::kOperationRunning:
+        case Kind::kOtherOperationRunning:
+        case Kind::kAwaitingRetry:
+          waits = true;
+          break;
+        case Kind::kDone:
+          if (!target.attempts.done) return std::nullopt;
+          break;
+        default:
+          return std::nullopt;
+      }
+    }
+    if (!waits) return std::nullopt;
+    return Waiting("");
+  }
+
+  void BeginPass() {
+    targets_.clear();
+    place_.clear();
+  }
+
   // What was once recorded as SUCCEEDED, or as failed for good, stays so.
   std::optional<v1::RunStepResponse> AnswerFromRecord(const stages::StageRecord& record) const {
     const stages::StepRecord* step =
@@ -279,29 +302,37 @@ class Execution {
                                                application.desired_revisions.end());
       names.push_back(application.name);
     }
-    SetOutput(std::move(names), response);
+    *response.mutable_output() = ToStruct(AppsOutput(std::move(names)));
     if (succeeded) {
       *response.mutable_health_check() = HealthCheckOf(request_.uses(), step->applications);
     }
     return response;
   }
 
-  absl::StatusOr<Refusal> ResolveAndAuthorize() {
+  Scope scope() const { return {options_.argocd_namespace, options_.watch_namespaces}; }
+
+  std::vector<ApplicationSelection> Selections() const {
     std::vector<ApplicationSelection> selections;
     for (const auto& app : config_.apps) selections.push_back(app.selection);
-    absl::StatusOr<Resolution> resolution =
-        Resolve(deps_.argocd, deps_.helpers, {options_.argocd_namespace, options_.watch_namespaces},
-                selections, context_);
+    return selections;
+  }
+
+  absl::StatusOr<Refusal> ResolveAndAuthorize() {
+    auto resolution =
+        Resolve<argocd::Application>(deps_.argocd, deps_.helpers, scope(), Selections(), context_);
     if (!resolution.ok()) return resolution.status();
     if (resolution->refusal) return resolution->refusal;
+    return AuthorizeAll(*std::move(resolution));
+  }
 
+  Refusal AuthorizeAll(Resolution<argocd::Application> resolution) {
     Refusal refusal;
     for (std::size_t i = 0; i < config_.apps.size(); ++i) {
       const auto& entry = config_.apps[i];
       const bool by_name = !entry.selection.name.empty();
       std::size_t authorized = 0;
       std::string reason;
-      for (const ApplicationPtr& application : resolution->applications[i]) {
+      for (const ApplicationPtr& application : resolution.applications[i]) {
         const auto [known, added] = place_.emplace(application->name, targets_.size());
         if (added) {
           Target& made = targets_.emplace_back();
@@ -324,13 +355,13 @@ class Execution {
       if (authorized > 0 || refusal) continue;
       refusal.reason = v1::STEP_REASON_NOT_AUTHORIZED;
       refusal.message = by_name ? reason
-                                : base::StrCat("none of the ", resolution->applications[i].size(),
+                                : base::StrCat("none of the ", resolution.applications[i].size(),
                                                " Applications that match the selector ",
                                                entry.selection.label_selector, " authorizes Stage ",
                                                request_.project(), ":", request_.stage(),
                                                "; the last of them: ", reason);
     }
-    entries_ = std::move(resolution->applications);
+    entries_ = std::move(resolution.applications);
     return refusal;
   }
 
@@ -652,7 +683,11 @@ class Execution {
     const ApplicationName& name = target.application->name;
     const absl::StatusOr<std::string> answer =
         deps_.argocd.JsonPatch(kApplications, name.ns, name.name, patch, context_);
-    if (answer.ok()) return {.kind = Result::kWritten};
+    if (answer.ok()) {
+      // No step may act on a state older than this write.
+      cache::PutOwnWrite(deps_.caches.applications, *answer);
+      return {.kind = Result::kWritten};
+    }
     WriteResult result = {
         .kind = Result::kFailed,
         .status = answer.status(),
@@ -770,7 +805,7 @@ class Execution {
       names.push_back(name);
       SetOutcome(target, outcome);
     }
-    SetOutput(std::move(names), response);
+    *response.mutable_output() = ToStruct(AppsOutput(std::move(names)));
     return response;
   }
 
@@ -872,29 +907,21 @@ class Execution {
 
 }  // namespace
 
+std::string_view ArgocdUpdate::description() const {
+  return "Changes the sources of Argo CD Applications and syncs them, once per promotion, and "
+         "succeeds when Argo CD has deployed what is desired. The Applications must authorize the "
+         "Stage by the annotation kargo.akuity.io/authorized-stage.";
+}
+
+std::string_view ArgocdUpdate::config_schema() const { return ArgocdUpdateConfigSchema(); }
+
 absl::StatusOr<v1::RunStepResponse> ArgocdUpdate::Run(const StepCall& call,
                                                       base::Context& context) {
   const json config_json = ToJson(call.request.config());
   ArgocdUpdateConfig config;
   const std::vector<Violation> violations = ParseArgocdUpdateConfig(config_json, config);
-  if (!violations.empty()) {
-    v1::RunStepResponse response = Answer(
-        v1::STEP_STATUS_FAILED, v1::STEP_REASON_INVALID_CONFIG,
-        base::StrCat(
-            "the configuration is not valid: ", violations[0].field,
-            violations[0].field.empty() ? "" : ": ", violations[0].description,
-            violations.size() > 1 ? base::StrCat(" (and ", violations.size() - 1, " more)") : ""));
-    for (const Violation& violation : violations) {
-      v1::ConfigViolation& added = *response.add_violations();
-      added.set_field(violation.field);
-      added.set_description(violation.description);
-    }
-    return response;
-  }
-  // Keys are sorted, so equal configurations have equal text.
-  std::string config_hash =
-      stages::HashOf(config_json.dump(-1, ' ', false, json::error_handler_t::replace));
-  return Execution(options_, dependencies_, call, std::move(config), std::move(config_hash),
+  if (!violations.empty()) return InvalidConfig(violations);
+  return Execution(options_, dependencies_, call, std::move(config), HashOfConfig(config_json),
                    context)
       .Execute();
 }

@@ -9,6 +9,7 @@
 #include "server/base/context.h"
 #include "server/base/random.h"
 #include "server/base/worker_pool.h"
+#include "server/cache/caches.h"
 #include "server/kubernetes/client.h"
 #include "server/kubernetes/event_recorder.h"
 #include "server/stages/stage_store.h"
@@ -42,6 +43,7 @@ class ArgocdUpdate final : public StepRunner {
     stages::StageStore& stages;
     kubernetes::EventRecorder& events;
     base::WorkerPool& helpers;  // reads and writes several Applications at a time
+    cache::Caches& caches;
     const base::Clock& clock;
     base::Random& random;
     base::Sleeper& sleeper;
@@ -51,6 +53,8 @@ class ArgocdUpdate final : public StepRunner {
       : options_(std::move(options)), dependencies_(dependencies) {}
 
   std::string_view uses() const override { return "argocd-update"; }
+  std::string_view description() const override;
+  std::string_view config_schema() const override;
   absl::StatusOr<v1::RunStepResponse> Run(const StepCall& call, base::Context& context) override;
 
  private:

@@ -8,7 +8,6 @@
 #include "server/steps/argocd_update_schema.h"
 #include "server/steps/config_rules.h"
 #include "server/steps/config_schema.h"
-#include "server/steps/label_selector.h"
 
 namespace gantry::steps {
 namespace {
@@ -103,11 +102,7 @@ ArgocdUpdateConfig ReadConfig(const json& config) {
   ArgocdUpdateConfig read;
   for (const json& entry : config.at("apps")) {
     ArgocdUpdateConfig::App& app = read.apps.emplace_back();
-    app.selection.ns = Text(entry, "namespace");
-    app.selection.name = Text(entry, "name");
-    if (const auto selector = entry.find("selector"); selector != entry.end()) {
-      app.selection.label_selector = LabelSelectorQuery(*selector);
-    }
+    app.selection = ReadApplicationSelection(entry);
     if (const auto sources = entry.find("sources"); sources != entry.end()) {
       for (const json& source : *sources) app.sources.push_back(ReadSourceUpdate(source));
     }

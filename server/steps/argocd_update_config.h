@@ -8,19 +8,10 @@
 #include <vector>
 
 #include "server/argocd/source_update.h"
+#include "server/steps/application_selection.h"
 #include "server/steps/config_schema.h"
 
 namespace gantry::steps {
-
-// Which Applications an entry of `apps` is about: one by name, or all that a label selector
-// matches in one namespace. The names and labels have the syntax that Kubernetes asks for, so they
-// can't break out of the URL they become part of.
-struct ApplicationSelection {
-  std::string ns;              // empty: the server's Argo CD namespace
-  std::string name;            // empty when a selector is given
-  std::string label_selector;  // in the API's query syntax; empty when a name is given
-  bool operator==(const ApplicationSelection&) const = default;
-};
 
 // A valid configuration of `argocd-update`.
 struct ArgocdUpdateConfig {

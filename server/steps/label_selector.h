@@ -3,8 +3,12 @@
 #define GANTRY_SERVER_STEPS_LABEL_SELECTOR_H_
 
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
+
+#include "absl/functional/function_ref.h"
 
 namespace gantry::steps {
 
@@ -24,6 +28,22 @@ bool IsLabelValue(std::string_view value);
 // by key, then matchExpressions as they come. The selector has been validated: of another one, what
 // is not valid is left out, which selects more.
 std::string LabelSelectorQuery(const nlohmann::json& selector);
+
+// The same selector for matching here.
+struct LabelCriterion {
+  enum class Operator { kEquals, kIn, kNotIn, kExists, kDoesNotExist };
+  std::string key;
+  Operator op = Operator::kExists;
+  std::vector<std::string> values;
+  bool operator==(const LabelCriterion&) const = default;
+};
+std::vector<LabelCriterion> LabelCriteria(const nlohmann::json& selector);
+
+// Whether all criteria hold, as Kubernetes judges them. `value_of` returns the value of a label,
+// nothing when there is no such one.
+bool MatchesLabels(
+    const std::vector<LabelCriterion>& criteria,
+    absl::FunctionRef<std::optional<std::string_view>(const std::string& key)> value_of);
 
 }  // namespace gantry::steps
 

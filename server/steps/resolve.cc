@@ -12,35 +12,59 @@
 namespace gantry::steps {
 namespace {
 
-absl::StatusOr<std::vector<ApplicationPtr>> ReadOne(kubernetes::Client& client,
-                                                    const std::string& ns, const std::string& name,
-                                                    base::Context& context) {
-  const absl::StatusOr<std::string> body = client.Get(kApplications, ns, name, context);
-  if (!body.ok()) return body.status();
-  absl::StatusOr<argocd::Application> application = argocd::ParseApplication(*body);
-  if (!application.ok()) return application.status();
-  return std::vector{std::make_shared<const argocd::Application>(*std::move(application))};
+absl::Status Parse(const std::string& body, argocd::Application& application) {
+  absl::StatusOr<argocd::Application> parsed = argocd::ParseApplication(body);
+  if (!parsed.ok()) return parsed.status();
+  application = *std::move(parsed);
+  return absl::OkStatus();
 }
 
-absl::StatusOr<std::vector<ApplicationPtr>> ReadMatching(kubernetes::Client& client,
-                                                         const std::string& ns,
-                                                         const std::string& selector,
-                                                         base::Context& context) {
-  std::vector<ApplicationPtr> found;
+absl::Status Parse(const std::string& body, argocd::ObservedApplication& application) {
+  if (absl::Status read = argocd::ObserveApplication(body, application); !read.ok()) return read;
+  if (application.problem.empty()) return absl::OkStatus();
+  return absl::InvalidArgumentError(base::StrCat("the Application ", ToString(application.name),
+                                                 " can't be understood: ", application.problem));
+}
+
+template <typename Application>
+using Applications = std::vector<std::shared_ptr<const Application>>;
+
+template <typename Application>
+absl::Status ParseInto(std::string_view body, Applications<Application>& applications) {
+  // With room for the parser's padding.
+  std::string padded;
+  padded.reserve(body.size() + kubernetes::kJsonPadding);
+  padded = body;
+  auto application = std::make_shared<Application>();
+  if (absl::Status parsed = Parse(padded, *application); !parsed.ok()) return parsed;
+  applications.push_back(std::move(application));
+  return absl::OkStatus();
+}
+
+template <typename Application>
+absl::StatusOr<Applications<Application>> ReadOne(kubernetes::Client& client, const std::string& ns,
+                                                  const std::string& name, base::Context& context) {
+  const absl::StatusOr<std::string> body = client.Get(kApplications, ns, name, context);
+  if (!body.ok()) return body.status();
+  Applications<Application> found;
+  if (absl::Status parsed = ParseInto(*body, found); !parsed.ok()) return parsed;
+  return found;
+}
+
+template <typename Application>
+absl::StatusOr<Applications<Application>> ReadMatching(kubernetes::Client& client,
+                                                       const std::string& ns,
+                                                       const std::string& selector,
+                                                       base::Context& context) {
+  Applications<Application> found;
   kubernetes::ListOptions options;
   options.label_selector = selector;
   const absl::StatusOr<std::string> listed = client.List(
-      kApplications, ns, options,
-      [&](std::string_view item) -> absl::Status {
-        absl::StatusOr<argocd::Application> application = argocd::ParseApplication(item);
-        if (!application.ok()) return application.status();
-        found.push_back(std::make_shared<const argocd::Application>(*std::move(application)));
-        return absl::OkStatus();
-      },
+      kApplications, ns, options, [&](std::string_view item) { return ParseInto(item, found); },
       [&] { found.clear(); }, context);
   if (!listed.ok()) return listed.status();
   std::sort(found.begin(), found.end(),
-            [](const ApplicationPtr& a, const ApplicationPtr& b) { return a->name < b->name; });
+            [](const auto& a, const auto& b) { return a->name < b->name; });
   return found;
 }
 
@@ -60,10 +84,11 @@ std::string FirstThree(const std::vector<std::string>& items) {
   return base::StrCat(absl::StrJoin(items.begin(), items.end() - 1, ", "), " and ", items.back());
 }
 
-absl::StatusOr<Resolution> Resolve(kubernetes::Client& client, base::WorkerPool& helpers,
-                                   const Scope& scope,
-                                   const std::vector<ApplicationSelection>& selections,
-                                   base::Context& context) {
+template <typename Application>
+absl::StatusOr<Resolution<Application>> Resolve(kubernetes::Client& client,
+                                                base::WorkerPool& helpers, const Scope& scope,
+                                                const std::vector<ApplicationSelection>& selections,
+                                                base::Context& context) {
   // What several entries ask for is read once.
   struct Query {
     std::string ns, name, selector;
@@ -80,12 +105,13 @@ absl::StatusOr<Resolution> Resolve(kubernetes::Client& client, base::WorkerPool&
     }
   }
 
-  std::vector<absl::StatusOr<std::vector<ApplicationPtr>>> answers(queries.size(),
-                                                                   absl::InternalError("not read"));
+  std::vector<absl::StatusOr<Applications<Application>>> answers(queries.size(),
+                                                                 absl::InternalError("not read"));
   base::ParallelFor(helpers, queries.size(), [&](std::size_t i) {
     const Query& query = queries[i];
-    answers[i] = query.name.empty() ? ReadMatching(client, query.ns, query.selector, context)
-                                    : ReadOne(client, query.ns, query.name, context);
+    answers[i] = query.name.empty()
+                     ? ReadMatching<Application>(client, query.ns, query.selector, context)
+                     : ReadOne<Application>(client, query.ns, query.name, context);
     // An Application that is missing is a verdict; anything else ends the step.
     return answers[i].ok() ||
            kubernetes::KindOf(answers[i].status()) == kubernetes::ErrorKind::kNotFound;
@@ -97,8 +123,8 @@ absl::StatusOr<Resolution> Resolve(kubernetes::Client& client, base::WorkerPool&
     }
   }
 
-  Resolution resolution;
-  std::map<argocd::ApplicationName, ApplicationPtr> known;
+  Resolution<Application> resolution;
+  std::map<argocd::ApplicationName, std::shared_ptr<const Application>> known;
   std::vector<std::string> missing;
   for (const Query& query : asked) {
     auto& found = resolution.applications.emplace_back();
@@ -127,13 +153,52 @@ absl::StatusOr<Resolution> Resolve(kubernetes::Client& client, base::WorkerPool&
                                          " matches the selector ", query.selector)};
     }
     // An Application read twice is decided on once, by its first read.
-    for (const ApplicationPtr& application : *answer) {
+    for (const auto& application : *answer) {
       found.push_back(known.emplace(application->name, application).first->second);
     }
   }
   if (resolution.refusal && resolution.refusal.message.empty()) {
     resolution.refusal.message = base::StrCat(
         missing.size() == 1 ? "Application " : "Applications ", FirstThree(missing), " not found");
+  }
+  return resolution;
+}
+
+template absl::StatusOr<Resolution<argocd::Application>> Resolve(
+    kubernetes::Client& client, base::WorkerPool& helpers, const Scope& scope,
+    const std::vector<ApplicationSelection>& selections, base::Context& context);
+template absl::StatusOr<Resolution<argocd::ObservedApplication>> Resolve(
+    kubernetes::Client& client, base::WorkerPool& helpers, const Scope& scope,
+    const std::vector<ApplicationSelection>& selections, base::Context& context);
+
+std::optional<Resolution<argocd::ObservedApplication>> ResolveFromCache(
+    const cache::Caches& caches, const Scope& scope,
+    const std::vector<ApplicationSelection>& selections) {
+  Resolution<argocd::ObservedApplication> resolution;
+  for (const ApplicationSelection& selection : selections) {
+    const std::string& ns = selection.ns.empty() ? scope.default_namespace : selection.ns;
+    auto& found = resolution.applications.emplace_back();
+    if (!scope.Serves(ns) || !caches.IsFresh(ns)) return std::nullopt;
+    if (!selection.name.empty()) {
+      cache::CachedApplicationPtr application = caches.applications.Find({ns, selection.name});
+      if (application != nullptr) found.push_back(std::move(application));
+    } else {
+      const auto all = caches.applications.From(
+          {ns, ""}, [&](const argocd::ApplicationName& name) { return name.ns == ns; });
+      for (const cache::CachedApplicationPtr& application : all) {
+        const auto value_of = [&](const std::string& key) -> std::optional<std::string_view> {
+          for (const auto& [label, value] : application->labels) {
+            if (label == std::string_view(key)) return value.view();
+          }
+          return std::nullopt;
+        };
+        if (MatchesLabels(selection.criteria, value_of)) found.push_back(application);
+      }
+    }
+    if (found.empty()) return std::nullopt;
+    for (const auto& application : found) {
+      if (!application->problem.empty()) return std::nullopt;
+    }
   }
   return resolution;
 }

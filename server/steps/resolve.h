@@ -3,16 +3,19 @@
 #define GANTRY_SERVER_STEPS_RESOLVE_H_
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "absl/status/statusor.h"
 #include "gantry/v1/step.pb.h"
 #include "server/argocd/application.h"
+#include "server/argocd/observed_application.h"
 #include "server/base/context.h"
 #include "server/base/worker_pool.h"
+#include "server/cache/caches.h"
 #include "server/kubernetes/client.h"
-#include "server/steps/argocd_update_config.h"
+#include "server/steps/application_selection.h"
 
 namespace gantry::steps {
 
@@ -32,22 +35,29 @@ struct Scope {
   bool Serves(const std::string& ns) const;
 };
 
-using ApplicationPtr = std::shared_ptr<const argocd::Application>;
-
+// `Application` is argocd::Application or argocd::ObservedApplication.
+template <typename Application>
 struct Resolution {
   Refusal refusal;
   // Per selection, in its order: the one named, or those that match, by name. The same Application
   // is the same object wherever it appears.
-  std::vector<std::vector<ApplicationPtr>> applications;
+  std::vector<std::vector<std::shared_ptr<const Application>>> applications;
 };
 
 // Reads the Applications that `selections` are about, several at a time, from the Kubernetes API
 // itself. An error is one of the API's (kubernetes/error.h), or INVALID_ARGUMENT for an
 // Application that can't be understood.
-absl::StatusOr<Resolution> Resolve(kubernetes::Client& client, base::WorkerPool& helpers,
-                                   const Scope& scope,
-                                   const std::vector<ApplicationSelection>& selections,
-                                   base::Context& context);
+template <typename Application>
+absl::StatusOr<Resolution<Application>> Resolve(kubernetes::Client& client,
+                                                base::WorkerPool& helpers, const Scope& scope,
+                                                const std::vector<ApplicationSelection>& selections,
+                                                base::Context& context);
+
+// The same from what the watches brought; nothing when that is not fresh, or does not have an
+// Application for each selection, or one that can't be understood: then read live.
+std::optional<Resolution<argocd::ObservedApplication>> ResolveFromCache(
+    const cache::Caches& caches, const Scope& scope,
+    const std::vector<ApplicationSelection>& selections);
 
 // "a", "a and b", "a, b, c and 4 more": the first three of a list that may be long.
 std::string FirstThree(const std::vector<std::string>& items);

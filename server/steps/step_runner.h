@@ -29,6 +29,10 @@ class StepRunner {
  public:
   virtual ~StepRunner() = default;
   virtual std::string_view uses() const = 0;
+  // What it does, in a few sentences for a person.
+  virtual std::string_view description() const = 0;
+  // The JSON Schema of its configuration, as JSON text.
+  virtual std::string_view config_schema() const = 0;
   virtual absl::StatusOr<v1::RunStepResponse> Run(const StepCall& call, base::Context& context) = 0;
 };
 
