@@ -14,7 +14,7 @@
 namespace gantry::gantryctl {
 namespace {
 
-constexpr char kExamples[] = R"(
+constexpr char kRunStepExamples[] = R"(
 The step is written as in a Kargo Stage or Promotion, in YAML or JSON:
 
   uses: argocd-update
@@ -40,9 +40,39 @@ Exit codes:
   130  interrupted; the step goes on in the cluster
 )";
 
-// Takes a flag's text. Returns what was expected when the text is not that.
-using Setter = std::function<std::optional<std::string>(const std::string&, RunStepFlags&)>;
+constexpr char kHealthExamples[] = R"(
+Several Stages are shown in a table: SINCE is when the state last changed, in
+UTC, and of several issues the first is shown. One Stage is shown with its
+Applications, where the revision that is wanted stands next to one that differs,
+its indicators and all issues. The state of a Stage does not change the exit
+code; -o json is there for scripts that act on it.
 
+With --watch the table comes first, then a row for each Stage that changes or is
+deleted; with -o json each event is a document on a line of its own, with
+-o yaml a document after ---. A stream that breaks is opened again, and what has
+changed meanwhile is shown. Ctrl-C ends it.
+
+Examples:
+  gantryctl health
+  gantryctl health shop
+  gantryctl health shop/prod
+  gantryctl health shop/prod -o yaml
+  gantryctl health shop --watch
+  gantryctl health --watch -o json | jq -c 'select(.updated.state == "HEALTH_STATE_UNHEALTHY")'
+
+Exit codes:
+    0  the service told the health; or the watch was ended, by Ctrl-C or at its timeout
+    1  the service refused the call or could not tell, or knows no such Stage
+    2  the flags are wrong, or the service says the request is
+    4  no service answers
+  130  interrupted, without --watch
+)";
+
+// Takes a flag's text. Returns what was expected when the text is not that.
+template <typename Flags>
+using Setter = std::function<std::optional<std::string>(const std::string&, Flags&)>;
+
+template <typename Flags>
 struct Flag {
   std::string spelling;  // as CLI11 takes it
   std::string name;      // as mistakes name it
@@ -51,14 +81,14 @@ struct Flag {
   std::string default_value;  // set as if it had been given; empty: none
   std::string variable;       // empty: none
   bool required = false;
-  Setter set;
+  Setter<Flags> set;
 };
 
 std::string Quoted(const std::string& found) {
   return absl::StrCat("\"", CutTo(Printable(found), 100), "\"");
 }
 
-Setter SetText(std::string RunStepFlags::*member) {
+Setter<RunStepFlags> SetText(std::string RunStepFlags::*member) {
   return [member](const std::string& text, RunStepFlags& flags) -> std::optional<std::string> {
     if (FirstInvalidUtf8(text)) return "text in UTF-8";
     flags.*member = text;
@@ -67,7 +97,8 @@ Setter SetText(std::string RunStepFlags::*member) {
 }
 
 // host:port, or a name with a scheme that gRPC resolves.
-std::optional<std::string> SetServer(const std::string& text, RunStepFlags& flags) {
+template <typename Flags>
+std::optional<std::string> SetServer(const std::string& text, Flags& flags) {
   const char* const expected =
       "the gRPC address of a gantry-server as host:port, such as 127.0.0.1:50051 or [::1]:50051 "
       "(dns:///host:port and unix:/path are taken too)";
@@ -93,7 +124,8 @@ std::optional<std::string> SetServer(const std::string& text, RunStepFlags& flag
   return std::nullopt;
 }
 
-std::optional<std::string> SetTimeout(const std::string& text, RunStepFlags& flags) {
+template <typename Flags>
+std::optional<std::string> SetTimeout(const std::string& text, Flags& flags) {
   const std::optional<absl::Duration> duration = ParseGoDuration(text);
   if (!duration || *duration <= absl::ZeroDuration() || *duration > absl::Hours(24 * 30)) {
     return "a duration above zero and up to 720h with its unit, such as 90s, 5m or 1h30m";
@@ -102,7 +134,8 @@ std::optional<std::string> SetTimeout(const std::string& text, RunStepFlags& fla
   return std::nullopt;
 }
 
-std::optional<std::string> SetOutput(const std::string& text, RunStepFlags& flags) {
+template <typename Flags>
+std::optional<std::string> SetOutput(const std::string& text, Flags& flags) {
   if (text == "table") {
     flags.output = OutputFormat::kTable;
   } else if (text == "json") {
@@ -116,10 +149,10 @@ std::optional<std::string> SetOutput(const std::string& text, RunStepFlags& flag
 }
 
 // In the order of the help.
-const std::vector<Flag>& Flags() {
-  static const auto& flags = *new std::vector<Flag>{
+const std::vector<Flag<RunStepFlags>>& FlagsOfRunStep() {
+  static const auto& flags = *new std::vector<Flag<RunStepFlags>>{
       {"--server", "--server", "ADDRESS", "Where the service is.", "127.0.0.1:50051",
-       "GANTRY_SERVER", true, SetServer},
+       "GANTRY_SERVER", true, SetServer<RunStepFlags>},
       {"--project", "--project", "NAME", "The project of the Stage.", "", "GANTRY_PROJECT", true,
        SetText(&RunStepFlags::project)},
       {"--stage", "--stage", "NAME", "The Stage that is promoted.", "", "GANTRY_STAGE", true,
@@ -136,12 +169,26 @@ const std::vector<Flag>& Flags() {
        false, SetText(&RunStepFlags::actor)},
       {"--timeout", "--timeout", "DURATION",
        "How long to go on while the step is running, as 90s, 5m, 1h30m.", "5m", "GANTRY_TIMEOUT",
-       true, SetTimeout},
+       true, SetTimeout<RunStepFlags>},
       {"-o,--output", "--output", "FORMAT", "How to print the result: table, json or yaml.",
-       "table", "GANTRY_OUTPUT", true, SetOutput},
+       "table", "GANTRY_OUTPUT", true, SetOutput<RunStepFlags>},
       {"-f,--file", "--file", "FILE",
        "The file that holds the step; - for standard input. Can be given\nwithout the flag.", "",
        "", false, SetText(&RunStepFlags::file)},
+  };
+  return flags;
+}
+
+const std::vector<Flag<HealthFlags>>& FlagsOfHealth() {
+  static const auto& flags = *new std::vector<Flag<HealthFlags>>{
+      {"--server", "--server", "ADDRESS", "Where the service is.", "127.0.0.1:50051",
+       "GANTRY_SERVER", true, SetServer<HealthFlags>},
+      {"--timeout", "--timeout", "DURATION",
+       "How long to try while the service cannot answer, 30s by default. With\n--watch how long to "
+       "watch, without end by default.",
+       "", "GANTRY_TIMEOUT", false, SetTimeout<HealthFlags>},
+      {"-o,--output", "--output", "FORMAT", "How to print the health: table, json or yaml.",
+       "table", "GANTRY_OUTPUT", true, SetOutput<HealthFlags>},
   };
   return flags;
 }
@@ -158,10 +205,37 @@ void TellExtras(const std::vector<std::string>& extras, const std::string& comma
   }
 }
 
-RunStepFlags ReadFlags(const std::vector<std::pair<const Flag*, CLI::Option*>>& options,
-                       const CLI::Option& position, const Environment& environment,
-                       std::vector<std::string>& mistakes) {
-  RunStepFlags flags;
+template <typename Flags>
+using Options = std::vector<std::pair<const Flag<Flags>*, CLI::Option*>>;
+
+// Makes CLI11 take these flags.
+template <typename Flags>
+Options<Flags> AddOptions(const std::vector<Flag<Flags>>& flags, CLI::App& command) {
+  Options<Flags> options;
+  for (const Flag<Flags>& flag : flags) {
+    std::string notes;
+    if (!flag.variable.empty()) notes = flag.variable;
+    if (!flag.default_value.empty()) {
+      absl::StrAppend(&notes, notes.empty() ? "" : "; ", "default: ", flag.default_value);
+    } else if (flag.required) {
+      absl::StrAppend(&notes, notes.empty() ? "" : "; ", "required");
+    }
+    CLI::Option* option = command.add_option(flag.spelling);
+    // A missing value is told by ReadFlags, with the other mistakes.
+    option
+        ->description(notes.empty() ? flag.meaning : absl::StrCat(flag.meaning, "\n[", notes, "]"))
+        ->type_name(flag.value_name)
+        ->expected(0, 1)
+        ->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
+    options.emplace_back(&flag, option);
+  }
+  return options;
+}
+
+template <typename Flags>
+Flags ReadFlags(const Options<Flags>& options, const std::string& command,
+                const Environment& environment, std::vector<std::string>& mistakes) {
+  Flags flags;
   for (const auto& [flag, option] : options) {
     std::string where = flag->name;
     std::optional<std::string> found;
@@ -169,7 +243,7 @@ RunStepFlags ReadFlags(const std::vector<std::pair<const Flag*, CLI::Option*>>& 
       if (!option->results().empty()) found = option->results().back();
       if (!found || found->empty()) {
         mistakes.push_back(absl::StrCat(where, " has no value; expected ", flag->value_name,
-                                        " after it, see gantryctl run-step --help."));
+                                        " after it, see ", command, " --help."));
         continue;
       }
     } else if (const auto variable =
@@ -193,6 +267,10 @@ RunStepFlags ReadFlags(const std::vector<std::pair<const Flag*, CLI::Option*>>& 
           absl::StrCat(where, " is ", Quoted(*found), "; expected ", *expected, "."));
     }
   }
+  return flags;
+}
+
+void SetFile(const CLI::Option& position, RunStepFlags& flags, std::vector<std::string>& mistakes) {
   const std::string positional = position.results().empty() ? "" : position.results().back();
   if (!positional.empty() && !flags.file.empty()) {
     mistakes.push_back(absl::StrCat("The step file is given twice, as --file ", Quoted(flags.file),
@@ -203,14 +281,29 @@ RunStepFlags ReadFlags(const std::vector<std::pair<const Flag*, CLI::Option*>>& 
     mistakes.push_back(
         "The step file is missing; expected its name, or - to read the step from standard input.");
   }
-  return flags;
+}
+
+// PROJECT or PROJECT/STAGE.
+void SetStage(const CLI::Option& position, HealthFlags& flags, std::vector<std::string>& mistakes) {
+  if (position.count() == 0) return;
+  const std::string text = position.results().empty() ? "" : position.results().back();
+  const std::size_t slash = text.find('/');
+  flags.project = text.substr(0, slash);
+  if (slash != std::string::npos) flags.stage = text.substr(slash + 1);
+  if (flags.project.empty() || (slash != std::string::npos && flags.stage.empty()) ||
+      flags.stage.find('/') != std::string::npos || FirstInvalidUtf8(text)) {
+    mistakes.push_back(absl::StrCat("The Stage is ", Quoted(text),
+                                    "; expected a project, such as shop, or a project and a "
+                                    "Stage, such as shop/prod."));
+  }
 }
 
 }  // namespace
 
 CommandLine ParseCommandLine(const std::vector<std::string>& arguments,
                              const Environment& environment) {
-  CLI::App app("Runs promotion steps with a Gantry service.", "gantryctl");
+  CLI::App app("Runs promotion steps with a Gantry service, and tells how healthy Stages are.",
+               "gantryctl");
   app.set_help_flag();
   app.allow_extras();
   bool help = false;
@@ -218,51 +311,51 @@ CommandLine ParseCommandLine(const std::vector<std::string>& arguments,
   app.add_flag("-h,--help", help, "Print this and exit.");
   app.add_flag("--version", version, "Print the version and exit.");
   app.footer(
-      "\nExample:\n"
-      "  gantryctl run-step --project demo --stage prod --promotion p-17 step.yaml\n\n"
+      "\nExamples:\n"
+      "  gantryctl run-step --project demo --stage prod --promotion p-17 step.yaml\n"
+      "  gantryctl health demo/prod\n\n"
       "gantryctl run-step --help tells what a step file looks like.");
 
   CLI::App* run_step =
       app.add_subcommand("run-step", "Run one step of a promotion, and wait until it is through.");
   run_step->set_help_flag();
   run_step->allow_extras();
-  run_step->footer(kExamples);
+  run_step->footer(kRunStepExamples);
+  CLI::App* health =
+      app.add_subcommand("health", "Tell how healthy Stages are, once or as it changes.");
+  health->set_help_flag();
+  health->allow_extras();
+  health->footer(kHealthExamples);
   CLI::App* print_version = app.add_subcommand("version", "Print the version.");
   print_version->set_help_flag();
   print_version->allow_extras();
 
   bool run_step_help = false;
   bool dry_run = false;
-  std::vector<std::pair<const Flag*, CLI::Option*>> options;
-  for (const Flag& flag : Flags()) {
-    std::string notes;
-    if (!flag.variable.empty()) notes = flag.variable;
-    if (!flag.default_value.empty()) {
-      absl::StrAppend(&notes, notes.empty() ? "" : "; ", "default: ", flag.default_value);
-    } else if (flag.required) {
-      absl::StrAppend(&notes, notes.empty() ? "" : "; ", "required");
-    }
-    CLI::Option* option = run_step->add_option(flag.spelling);
-    // A missing value is told below, with the other mistakes.
-    option
-        ->description(notes.empty() ? flag.meaning : absl::StrCat(flag.meaning, "\n[", notes, "]"))
-        ->type_name(flag.value_name)
-        ->expected(0, 1)
-        ->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
-    options.emplace_back(&flag, option);
-  }
+  const Options<RunStepFlags> run_step_options = AddOptions(FlagsOfRunStep(), *run_step);
   run_step->add_flag("--dry-run", dry_run,
                      "Show what the step would write, and write nothing. One answer, no waiting.");
   run_step->add_flag("-h,--help", run_step_help, "Print this and exit.");
-  CLI::Option* position = run_step->add_option("FILE");
-  position->description("The file that holds the step; - for standard input.")->type_name("");
+  CLI::Option* file = run_step->add_option("FILE");
+  file->description("The file that holds the step; - for standard input.")->type_name("");
+
+  bool health_help = false;
+  bool watch = false;
+  const Options<HealthFlags> health_options = AddOptions(FlagsOfHealth(), *health);
+  health->add_flag("-w,--watch", watch, "Go on, and show what changes.");
+  health->add_flag("-h,--help", health_help, "Print this and exit.");
+  CLI::Option* stage = health->add_option("PROJECT[/STAGE]");
+  stage->description("The project whose Stages to show, or the one Stage. Default: all.")
+      ->type_name("");
 
   CommandLine result;
   try {
     // CLI11 takes its arguments from the end.
     app.parse(std::vector<std::string>(arguments.rbegin(), arguments.rend()));
-    if (help || run_step_help) {
-      result.text = run_step->parsed() ? run_step->help("gantryctl") : app.help();
+    if (help || run_step_help || health_help) {
+      result.text = run_step->parsed() ? run_step->help("gantryctl")
+                    : health->parsed() ? health->help("gantryctl")
+                                       : app.help();
       return result;
     }
   } catch (const std::exception& error) {
@@ -278,18 +371,28 @@ CommandLine ParseCommandLine(const std::vector<std::string>& arguments,
   } else if (run_step->parsed()) {
     TellExtras(extras, "gantryctl", result.mistakes);
     TellExtras(run_step->remaining(), "gantryctl run-step", result.mistakes);
-    RunStepFlags flags = ReadFlags(options, *position, environment, result.mistakes);
+    RunStepFlags flags =
+        ReadFlags(run_step_options, "gantryctl run-step", environment, result.mistakes);
+    SetFile(*file, flags, result.mistakes);
     flags.dry_run = dry_run;
     if (result.mistakes.empty()) result.run_step = std::move(flags);
+  } else if (health->parsed()) {
+    TellExtras(extras, "gantryctl", result.mistakes);
+    TellExtras(health->remaining(), "gantryctl health", result.mistakes);
+    HealthFlags flags = ReadFlags(health_options, "gantryctl health", environment, result.mistakes);
+    SetStage(*stage, flags, result.mistakes);
+    flags.watch = watch;
+    if (result.mistakes.empty()) result.health = std::move(flags);
   } else if (extras.empty()) {
     result.mistakes.push_back(
-        "A command is missing; expected run-step or version, see gantryctl --help.");
+        "A command is missing; expected run-step, health or version, see gantryctl --help.");
   } else {
     for (const std::string& extra : extras) {
       if (extra.empty() || extra[0] != '-') {
-        result.mistakes.push_back(absl::StrCat("There is no command ", Quoted(extra),
-                                               "; expected run-step or version, see gantryctl "
-                                               "--help."));
+        result.mistakes.push_back(
+            absl::StrCat("There is no command ", Quoted(extra),
+                         "; expected run-step, health or version, see gantryctl "
+                         "--help."));
         return result;
       }
     }

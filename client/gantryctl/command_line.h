@@ -27,9 +27,20 @@ struct RunStepFlags {
   OutputFormat output = OutputFormat::kTable;
 };
 
-// Exactly one of the three is set.
+// What `gantryctl health` is to do.
+struct HealthFlags {
+  std::string server;
+  std::string project;  // empty: all
+  std::string stage;    // empty: all of the project; never without a project
+  bool watch = false;
+  std::optional<absl::Duration> timeout;  // unset: the default of a call; to watch without end
+  OutputFormat output = OutputFormat::kTable;
+};
+
+// Exactly one of the four is set.
 struct CommandLine {
   std::optional<RunStepFlags> run_step;
+  std::optional<HealthFlags> health;
   std::string text;                   // what to print: help, version
   std::vector<std::string> mistakes;  // all of them, a sentence each
 };

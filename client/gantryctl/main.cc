@@ -8,8 +8,11 @@
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
+#include <functional>
+#include <mutex>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "client/gantryctl/progress.h"
@@ -18,8 +21,18 @@
 
 namespace {
 
-enum class Phase { kNothingSent, kDryRun, kCalling };
+enum class Phase { kNothingSent, kDryRun, kCalling, kAsking, kWatching };
 std::atomic<Phase> phase = Phase::kNothingSent;
+
+// What ends the watch that goes on; empty when there is none, or it was told to end. Taken by the
+// thread that waits for signals, which may be alive when main is through; hence never destroyed.
+std::function<void()> TakeWatchStop(std::function<void()> replacement = nullptr) {
+  static auto& mutex = *new std::mutex;
+  static auto& stop = *new std::function<void()>;
+  const std::lock_guard<std::mutex> lock(mutex);
+  std::swap(stop, replacement);
+  return replacement;
+}
 
 bool WriteTo(int fd, const std::string& text) {
   for (std::size_t at = 0; at < text.size();) {
@@ -58,10 +71,15 @@ std::size_t TerminalWidth() {
   return ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : 80;
 }
 
-// Waits for a signal that asks the program to stop, says what that means, and stops it.
+// Waits for a signal that asks the program to stop, says what that means, and stops it. A watch is
+// asked to end, so that what it is writing is written; a second signal stops it the hard way.
 void StopOnSignal(const sigset_t& signals) {
   int signal = 0;
   if (sigwait(&signals, &signal) != 0) return;
+  if (const std::function<void()> stop_watch = TakeWatchStop()) {
+    stop_watch();
+    if (sigwait(&signals, &signal) != 0) return;
+  }
   std::string text = isatty(STDERR_FILENO) != 0 ? gantry::gantryctl::kClearLine : "";
   switch (phase.load()) {
     case Phase::kNothingSent:
@@ -74,6 +92,10 @@ void StopOnSignal(const sigset_t& signals) {
       text +=
           "gantryctl: interrupted; the step goes on in the cluster. Run the same command again "
           "to follow it.\n";
+      break;
+    case Phase::kAsking:
+    case Phase::kWatching:
+      text += "gantryctl: interrupted.\n";
       break;
   }
   WriteTo(STDERR_FILENO, text);
@@ -109,5 +131,10 @@ int main(int argc, char** argv) {
     return gantry::client::Connect(address, options);
   };
   world.on_calling = [](bool dry_run) { phase = dry_run ? Phase::kDryRun : Phase::kCalling; };
+  world.on_asking = [] { phase = Phase::kAsking; };
+  world.on_watching = [](std::function<void()> stop) {
+    TakeWatchStop(std::move(stop));
+    phase = Phase::kWatching;
+  };
   return gantry::gantryctl::Run(std::vector<std::string>(argv + 1, argv + argc), world);
 }

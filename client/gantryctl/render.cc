@@ -25,21 +25,14 @@ using Json = nlohmann::ordered_json;
 // Beyond this JSON is not taken apart: the library's functions call themselves for each level.
 constexpr int kMaxJsonDepth = 500;
 
-// The name of an enum value without what all values of the enum begin with; the number of a value
-// that is newer than this program.
-std::string Word(const std::string& name, const char* prefix, int number) {
-  if (name.empty()) return absl::StrCat(number);
-  const std::string begin = prefix;
-  return name.rfind(begin, 0) == 0 ? name.substr(begin.size()) : name;
-}
 std::string Word(v1::StepStatus status) {
-  return Word(v1::StepStatus_Name(status), "STEP_STATUS_", status);
+  return gantryctl::Word(v1::StepStatus_Name(status), "STEP_STATUS_", status);
 }
 std::string Word(v1::StepReason reason) {
-  return Word(v1::StepReason_Name(reason), "STEP_REASON_", reason);
+  return gantryctl::Word(v1::StepReason_Name(reason), "STEP_REASON_", reason);
 }
 std::string Word(v1::ApplicationOutcome::Action action) {
-  return Word(v1::ApplicationOutcome::Action_Name(action), "ACTION_", action);
+  return gantryctl::Word(v1::ApplicationOutcome::Action_Name(action), "ACTION_", action);
 }
 
 std::string Colored(v1::StepStatus status, const std::string& text, bool color) {
@@ -143,6 +136,12 @@ std::string LastKnown(const client::RunStepResult& result) {
 
 }  // namespace
 
+std::string Word(const std::string& name, const char* prefix, int number) {
+  if (name.empty()) return absl::StrCat(number);
+  const std::string begin = prefix;
+  return name.rfind(begin, 0) == 0 ? name.substr(begin.size()) : name;
+}
+
 std::string RenderTable(const v1::RunStepResponse& response, bool dry_run, bool color) {
   std::string text =
       absl::StrCat("Verdict:     ", Colored(response.status(), Word(response.status()), color),
@@ -194,11 +193,11 @@ std::string RenderTable(const v1::RunStepResponse& response, bool dry_run, bool 
   return text;
 }
 
-absl::StatusOr<std::string> RenderJson(const v1::RunStepResponse& response) {
+absl::StatusOr<std::string> RenderJson(const google::protobuf::Message& message, bool one_line) {
   google::protobuf::util::JsonPrintOptions options;
-  options.add_whitespace = true;
+  options.add_whitespace = !one_line;
   std::string json;
-  const auto status = google::protobuf::util::MessageToJsonString(response, &json, options);
+  const auto status = google::protobuf::util::MessageToJsonString(message, &json, options);
   if (!status.ok()) {
     return absl::InternalError(
         absl::StrCat("the answer cannot be written as JSON: ", status.ToString()));
@@ -207,8 +206,8 @@ absl::StatusOr<std::string> RenderJson(const v1::RunStepResponse& response) {
   return json;
 }
 
-absl::StatusOr<std::string> RenderYaml(const v1::RunStepResponse& response) {
-  const absl::StatusOr<std::string> json = RenderJson(response);
+absl::StatusOr<std::string> RenderYaml(const google::protobuf::Message& message) {
+  const absl::StatusOr<std::string> json = RenderJson(message);
   if (!json.ok()) return json.status();
   return JsonToYaml(*json);
 }
@@ -238,28 +237,41 @@ std::string ErrorLine(const absl::Status& error) {
   return line;
 }
 
+std::string RenderRefusal(const absl::Status& error, const std::string& address) {
+  std::string text =
+      absl::StrCat("the service at ", address, " refused the call: ", ErrorLine(error), "\n");
+  if (const std::optional<rpc::v1::BadRequest> request = client::BadRequestOf(error)) {
+    for (const auto& violation : request->field_violations()) {
+      absl::StrAppend(&text, "  ", OneLine(violation.field()), ": ",
+                      OneLine(violation.description()), "\n");
+    }
+  }
+  if (absl::IsUnimplemented(error)) {
+    text +=
+        "What answers there does not know this call; check that --server names the gRPC "
+        "address of a gantry-server (its --listen) of this version.\n";
+  }
+  return text;
+}
+
+std::string RenderUnreachable(const absl::Status& error, const std::string& address,
+                              absl::Duration elapsed) {
+  return absl::StrCat(
+      "no Gantry service answers at ", address, ", tried for ", FormatGoDuration(elapsed), ": ",
+      ErrorLine(error),
+      "\nCheck that gantry-server runs, and that --server or GANTRY_SERVER names the address "
+      "it serves gRPC at (its --listen). gantryctl speaks plain text, which a service with "
+      "TLS does not answer.\n");
+}
+
 std::string RenderFailure(const client::RunStepResult& result, const std::string& address) {
   const std::string elapsed = FormatGoDuration(result.elapsed);
   switch (result.ending) {
     case client::Ending::kVerdict:
       return "";
 
-    case client::Ending::kRefused: {
-      std::string text = absl::StrCat("the service at ", address,
-                                      " refused the call: ", ErrorLine(result.error), "\n");
-      if (const std::optional<rpc::v1::BadRequest> request = client::BadRequestOf(result.error)) {
-        for (const auto& violation : request->field_violations()) {
-          absl::StrAppend(&text, "  ", OneLine(violation.field()), ": ",
-                          OneLine(violation.description()), "\n");
-        }
-      }
-      if (absl::IsUnimplemented(result.error)) {
-        text +=
-            "What answers there does not know this call; check that --server names the gRPC "
-            "address of a gantry-server (its --listen) of this version.\n";
-      }
-      return text;
-    }
+    case client::Ending::kRefused:
+      return RenderRefusal(result.error, address);
 
     case client::Ending::kTimedOut:
       if (!result.error.ok()) {
@@ -280,12 +292,7 @@ std::string RenderFailure(const client::RunStepResult& result, const std::string
                             "\nIt goes on in the cluster. Run the same command again once the "
                             "service is back.\n");
       }
-      return absl::StrCat(
-          "no Gantry service answers at ", address, ", tried for ", elapsed, ": ",
-          ErrorLine(result.error),
-          "\nCheck that gantry-server runs, and that --server or GANTRY_SERVER names the address "
-          "it serves gRPC at (its --listen). gantryctl speaks plain text, which a service with "
-          "TLS does not answer.\n");
+      return RenderUnreachable(result.error, address, result.elapsed);
   }
   return "";
 }

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "client/gantryctl/health.h"
 #include "client/gantryctl/render.h"
 #include "client/gantryctl/step_file.h"
 #include "client/gantryctl/text.h"
@@ -116,6 +117,7 @@ int RunStep(const RunStepFlags& flags, const World& world) {
 int Run(const std::vector<std::string>& arguments, const World& world) {
   const CommandLine command = ParseCommandLine(arguments, world.environment);
   if (command.run_step) return RunStep(*command.run_step, world);
+  if (command.health) return Health(*command.health, world);
   for (const std::string& mistake : command.mistakes) {
     world.write_err(absl::StrCat("gantryctl: ", mistake, "\n"));
   }

@@ -33,8 +33,13 @@ struct World {
 
   std::function<std::shared_ptr<client::Connection>(const std::string& address)> connect;
 
-  // Called once, before the first call is sent.
+  // Called once, before the first call for a step is sent.
   std::function<void(bool dry_run)> on_calling;
+  // Called once, before the first call of a command that only looks.
+  std::function<void()> on_asking;
+  // Called once, before a watch begins, with what ends it: from any thread, any number of times,
+  // also when it is over.
+  std::function<void(std::function<void()> stop)> on_watching;
   client::Timing* timing = nullptr;  // null: the machine's
 };
 

@@ -3,6 +3,8 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <numeric>
+#include <utility>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
@@ -39,6 +41,29 @@ Character CharacterAt(const std::string& text, std::size_t at) {
 bool SteersTerminal(std::uint32_t code) {
   return code < 0x20 || (code >= 0x7f && code < 0xa0) || code == 0x200e || code == 0x200f ||
          (code >= 0x2028 && code <= 0x202e) || (code >= 0x2066 && code <= 0x2069);
+}
+
+// How many bytes have to be added, removed, replaced, or swapped with their neighbour to make one
+// of the other.
+std::size_t EditDistance(const std::string& left, const std::string& right) {
+  // Of the row for the latest byte of `left`, and of the two before.
+  std::vector<std::size_t> before_last(right.size() + 1);
+  std::vector<std::size_t> last(right.size() + 1);
+  std::vector<std::size_t> row(right.size() + 1);
+  std::iota(row.begin(), row.end(), std::size_t{0});
+  for (std::size_t i = 1; i <= left.size(); ++i) {
+    std::swap(before_last, last);
+    std::swap(last, row);
+    row[0] = i;
+    for (std::size_t j = 1; j <= right.size(); ++j) {
+      const bool same = left[i - 1] == right[j - 1];
+      row[j] = std::min({last[j] + 1, row[j - 1] + 1, last[j - 1] + (same ? 0 : 1)});
+      if (i > 1 && j > 1 && left[i - 1] == right[j - 2] && left[i - 2] == right[j - 1]) {
+        row[j] = std::min(row[j], before_last[j - 2] + 1);
+      }
+    }
+  }
+  return row[right.size()];
 }
 
 }  // namespace
@@ -104,7 +129,16 @@ std::string CutTo(const std::string& text, std::size_t width) {
 
 std::string Table(const std::vector<std::string>& header,
                   const std::vector<std::vector<std::string>>& rows) {
-  std::vector<std::vector<std::string>> lines = {header};
+  return GrowingTable(header).Add(rows);
+}
+
+GrowingTable::GrowingTable(std::vector<std::string> header)
+    : header_(std::move(header)), widths_(header_.size()) {}
+
+std::string GrowingTable::Add(const std::vector<std::vector<std::string>>& rows) {
+  std::vector<std::vector<std::string>> lines;
+  if (!headed_) lines.push_back(header_);
+  headed_ = true;
   for (const std::vector<std::string>& row : rows) {
     lines.emplace_back();
     for (const std::string& cell : row) {
@@ -112,21 +146,35 @@ std::string Table(const std::vector<std::string>& header,
       lines.back().push_back(shown.empty() ? "-" : shown);
     }
   }
-  std::vector<std::size_t> widths(header.size());
   for (const std::vector<std::string>& line : lines) {
-    for (std::size_t i = 0; i < widths.size(); ++i) {
-      widths[i] = std::max(widths[i], Width(line[i]));
+    for (std::size_t i = 0; i < widths_.size(); ++i) {
+      widths_[i] = std::max(widths_[i], Width(line[i]));
     }
   }
   std::string table;
   for (const std::vector<std::string>& line : lines) {
-    for (std::size_t i = 0; i < widths.size(); ++i) {
+    for (std::size_t i = 0; i < widths_.size(); ++i) {
       table += line[i];
-      if (i + 1 < widths.size()) table.append(widths[i] - Width(line[i]) + 2, ' ');
+      if (i + 1 < widths_.size()) table.append(widths_[i] - Width(line[i]) + 2, ' ');
     }
     table += '\n';
   }
   return table;
+}
+
+std::vector<std::string> NearNames(const std::string& wanted,
+                                   const std::vector<std::string>& names) {
+  const std::size_t limit = std::max<std::size_t>(wanted.size() / 3, 1);
+  std::vector<std::pair<std::size_t, std::string>> near;
+  for (const std::string& name : names) {
+    if (name.size() > wanted.size() + limit || wanted.size() > name.size() + limit) continue;
+    const std::size_t distance = EditDistance(wanted, name);
+    if (distance <= limit) near.emplace_back(distance, name);
+  }
+  std::sort(near.begin(), near.end());
+  std::vector<std::string> nearest;
+  for (std::size_t i = 0; i < near.size() && i < 3; ++i) nearest.push_back(near[i].second);
+  return nearest;
 }
 
 std::optional<absl::Duration> ParseGoDuration(const std::string& text) {

@@ -34,6 +34,26 @@ std::string CutTo(const std::string& text, std::size_t width);
 std::string Table(const std::vector<std::string>& header,
                   const std::vector<std::vector<std::string>>& rows);
 
+// A table of which more rows come later, under columns that only ever get wider. A value for one
+// thread.
+class GrowingTable {
+ public:
+  explicit GrowingTable(std::vector<std::string> header);
+
+  // These rows, as Table shows them; under the header the first time.
+  std::string Add(const std::vector<std::vector<std::string>>& rows);
+
+ private:
+  const std::vector<std::string> header_;
+  std::vector<std::size_t> widths_;
+  bool headed_ = false;
+};
+
+// Those of `names` that `wanted` may have been meant for, at most three, the nearest first: a third
+// of the characters of `wanted` may be missing, superfluous, wrong, or swapped with the next.
+std::vector<std::string> NearNames(const std::string& wanted,
+                                   const std::vector<std::string>& names);
+
 // A duration as Go writes them: 90s, 2m, 1h30m, 1.5s, 300ms. Nothing for anything else; a sign or a
 // number without a unit is such.
 std::optional<absl::Duration> ParseGoDuration(const std::string& text);

@@ -134,7 +134,7 @@ TEST_P(CommandLineMistakeTest, EveryMistakeIsTold) {
 INSTANTIATE_TEST_SUITE_P(
     Cases, CommandLineMistakeTest,
     ::testing::ValuesIn(std::vector<MistakeCase>{
-        {"NoCommand", {}, {"A command is missing; expected run-step or version"}},
+        {"NoCommand", {}, {"A command is missing; expected run-step, health or version"}},
         {"UnknownCommand", {"frob", "x"}, {"There is no command \"frob\""}},
         {"UnknownFlagWithoutACommand", {"--frob"}, {"There is no flag \"--frob\""}},
         {"FlagsBeforeTheCommand",

@@ -3,34 +3,16 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <optional>
 #include <utility>
 
 #include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
+#include "gantry/client/attempts.h"
 #include "gantry/client/errors.h"
 
 namespace gantry::client {
 namespace {
-
-// What a call made at the very end of the time may take.
-constexpr absl::Duration kGrace = absl::Seconds(1);
-
-// The pauses between repetitions: the upper half of a ceiling that doubles from 1 s to 10 s.
-class Backoff {
- public:
-  // `random` is from 0 to 1.
-  absl::Duration Next(double random) {
-    const absl::Duration ceiling = ceiling_;
-    ceiling_ = std::min(ceiling_ * 2, absl::Seconds(10));
-    return ceiling * (0.5 + random / 2);
-  }
-  void Reset() { ceiling_ = absl::Seconds(1); }
-
- private:
-  absl::Duration ceiling_ = absl::Seconds(1);
-};
-
-// Callers that were told the same time should not come back at the same moment, and none too early.
-absl::Duration Spread(absl::Duration told, double random) { return told * (1 + random / 4); }
 
 absl::Duration ToDuration(const google::protobuf::Duration& duration) {
   return absl::Seconds(duration.seconds()) + absl::Nanoseconds(duration.nanos());
@@ -46,17 +28,53 @@ void SetWait(v1::RunStepRequest& request, absl::Duration wait) {
   request.mutable_wait()->set_nanos(static_cast<std::int32_t>(absl::ToInt64Nanoseconds(rest)));
 }
 
-bool IsPassing(const absl::Status& error) {
-  return absl::IsUnavailable(error) || absl::IsResourceExhausted(error) ||
-         absl::IsDeadlineExceeded(error);
-}
-
 // Whether the one thing wrong with the request is how long it asks to be held.
 bool RefusesWaitOnly(const absl::Status& error) {
   if (!absl::IsInvalidArgument(error)) return false;
   const std::optional<rpc::v1::BadRequest> request = BadRequestOf(error);
   return request && request->field_violations_size() == 1 &&
          request->field_violations(0).field() == "wait";
+}
+
+Timing& TimingOf(const CallOptions& options) {
+  return options.timing != nullptr ? *options.timing : SystemTiming();
+}
+
+// Repeats a call until it has succeeded, or failed in a way that does not pass, or the time is
+// over.
+template <typename Request, typename Response>
+absl::StatusOr<Response> Repeat(Connection& connection,
+                                absl::StatusOr<Response> (Connection::*call)(const Request&,
+                                                                             absl::Duration),
+                                const Request& request, const CallOptions& options,
+                                Attempts& attempts) {
+  attempts.ResetBackoff();
+  for (;;) {
+    absl::StatusOr<Response> response =
+        (connection.*call)(request, std::min(options.call_timeout, attempts.Remaining() + kGrace));
+    if (response.ok()) {
+      attempts.Answered();
+      return response;
+    }
+    const absl::Status& error = response.status();
+    if (!IsPassing(error)) return error;
+    const std::optional<absl::Duration> pause = attempts.Pause(error);
+    if (!pause) return error;
+    if (options.on_failed_attempt) {
+      FailedAttempt failed;
+      failed.elapsed = attempts.Elapsed();
+      failed.error = error;
+      failed.service_answered = ServiceAnswered(error);
+      failed.next_attempt = *pause;
+      options.on_failed_attempt(failed);
+    }
+    TimingOf(options).Sleep(*pause);
+  }
+}
+
+bool IsEarlier(const google::protobuf::Timestamp& left, const google::protobuf::Timestamp& right) {
+  return left.seconds() != right.seconds() ? left.seconds() < right.seconds()
+                                           : left.nanos() < right.nanos();
 }
 
 }  // namespace
@@ -78,6 +96,37 @@ Client::Client(std::shared_ptr<Connection> connection) : connection_(std::move(c
 absl::StatusOr<v1::RunStepResponse> Client::RunStep(const v1::RunStepRequest& request,
                                                     absl::Duration timeout) const {
   return connection_->RunStep(request, timeout);
+}
+
+absl::StatusOr<v1::GetStageHealthResponse> Client::GetStageHealth(
+    const v1::GetStageHealthRequest& request, const CallOptions& options) const {
+  Attempts attempts(options.timeout, options.unreachable_timeout, TimingOf(options));
+  return Repeat(*connection_, &Connection::GetStageHealth, request, options, attempts);
+}
+
+absl::StatusOr<v1::ListStageHealthResponse> Client::ListStageHealth(
+    v1::ListStageHealthRequest request, const CallOptions& options) const {
+  Attempts attempts(options.timeout, options.unreachable_timeout, TimingOf(options));
+  v1::ListStageHealthResponse all;
+  for (;;) {
+    absl::StatusOr<v1::ListStageHealthResponse> page =
+        Repeat(*connection_, &Connection::ListStageHealth, request, options, attempts);
+    if (!page.ok()) return page.status();
+    all.mutable_stages()->Reserve(all.stages_size() + page->stages_size());
+    for (v1::StageHealth& stage : *page->mutable_stages()) *all.add_stages() = std::move(stage);
+    all.set_stale(all.stale() || page->stale());
+    if (page->has_observed_time() &&
+        (!all.has_observed_time() || IsEarlier(page->observed_time(), all.observed_time()))) {
+      *all.mutable_observed_time() = page->observed_time();
+    }
+    if (page->next_page_token().empty()) return all;
+    if (page->next_page_token() == request.page_token()) {
+      return absl::InternalError(absl::StrCat(
+          "the service answers a page of Stages with the token of that same page, after ",
+          all.stages_size(), " Stages; expected the token of the next page, or none"));
+    }
+    request.set_page_token(page->next_page_token());
+  }
 }
 
 RunStepResult Client::RunStepUntilDone(
@@ -141,11 +190,7 @@ RunStepResult Client::RunStepUntilDone(
       if (!IsPassing(result.error)) return ended(Ending::kRefused);
       here = ServiceAnswered(result.error);
       answered = answered || here;
-      const double random = timing.Random();
-      pause = failures.Next(random);
-      if (const std::optional<absl::Duration> told = RetryDelayOf(result.error)) {
-        pause = std::max(pause, Spread(*told, random));
-      }
+      pause = PauseAfter(result.error, failures, timing);
       holding = false;
     }
 

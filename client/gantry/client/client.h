@@ -7,6 +7,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "gantry/client/call.h"
 #include "gantry/client/connection.h"
 #include "gantry/client/run_step.h"
 #include "gantry/v1/promotion_step_service.pb.h"
@@ -43,6 +44,19 @@ class Client {
   RunStepResult RunStepUntilDone(
       v1::RunStepRequest request, const RunStepOptions& options = {},
       const std::function<void(const RunStepProgress&)>& on_progress = nullptr) const;
+
+  // The health of one Stage. UNAVAILABLE, RESOURCE_EXHAUSTED and DEADLINE_EXCEEDED are retried, as
+  // with RunStepUntilDone, until the options' time is over; any other error is returned at once,
+  // NOT_FOUND for a Stage that the service does not know.
+  absl::StatusOr<v1::GetStageHealthResponse> GetStageHealth(
+      const v1::GetStageHealthRequest& request, const CallOptions& options = {}) const;
+
+  // The health of many Stages: the page that `request` asks for and all that follow, in one answer,
+  // whose `observed_time` is the earliest of them, and which is stale if one of them is. Each call
+  // is retried as with GetStageHealth; the options' time is for all of them. A Stage that changes
+  // meanwhile is shown as it was when its page was made.
+  absl::StatusOr<v1::ListStageHealthResponse> ListStageHealth(
+      v1::ListStageHealthRequest request, const CallOptions& options = {}) const;
 
  private:
   std::shared_ptr<Connection> connection_;

@@ -25,6 +25,19 @@ struct ChannelOptions {
   std::string user_agent;
 };
 
+// One WatchStageHealth stream. Read is called by one thread at a time, Cancel by any.
+class HealthStream {
+ public:
+  virtual ~HealthStream() = default;
+
+  // Blocks until there is an event, or the stream has ended; then its error, as errors.h describes,
+  // and Read is not called again. A stream that the service ends without an error is UNAVAILABLE.
+  virtual absl::StatusOr<v1::WatchStageHealthResponse> Read() = 0;
+
+  // Makes a Read under way, and the next one, fail soon. Does not block.
+  virtual void Cancel() = 0;
+};
+
 // The calls of the service, one method each, as an interface so that what is built on them can be
 // tested without a service. A Client shares the ownership. Any thread may call; a call blocks.
 class Connection {
@@ -35,6 +48,18 @@ class Connection {
   // Errors are as errors.h describes.
   virtual absl::StatusOr<v1::RunStepResponse> RunStep(const v1::RunStepRequest& request,
                                                       absl::Duration timeout) = 0;
+
+  // One call each, in the same manner. ListStageHealth gets one page.
+  virtual absl::StatusOr<v1::GetStageHealthResponse> GetStageHealth(
+      const v1::GetStageHealthRequest& request, absl::Duration timeout) = 0;
+  virtual absl::StatusOr<v1::ListStageHealthResponse> ListStageHealth(
+      const v1::ListStageHealthRequest& request, absl::Duration timeout) = 0;
+
+  // A stream that opens with its first Read. It fails with DEADLINE_EXCEEDED when no connection
+  // comes about within `connect_timeout`, and when `timeout` is over. Never null, does not block.
+  virtual std::unique_ptr<HealthStream> WatchStageHealth(const v1::WatchStageHealthRequest& request,
+                                                         absl::Duration connect_timeout,
+                                                         absl::Duration timeout) = 0;
 };
 
 // Makes a connection over gRPC to `address`: host:port, or any other name gRPC takes

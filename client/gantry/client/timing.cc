@@ -15,6 +15,9 @@ class MachineTiming : public Timing {
     return absl::FromChrono(std::chrono::steady_clock::now().time_since_epoch());
   }
   void Sleep(absl::Duration duration) override { absl::SleepFor(duration); }
+  void SleepUnless(absl::Duration duration, const absl::Notification& stopped) override {
+    stopped.WaitForNotificationWithTimeout(duration);
+  }
   double Random() override {
     thread_local std::minstd_rand engine(std::random_device{}());
     return std::uniform_real_distribution<double>(0, 1)(engine);

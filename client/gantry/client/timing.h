@@ -2,6 +2,7 @@
 #ifndef GANTRY_CLIENT_TIMING_H_
 #define GANTRY_CLIENT_TIMING_H_
 
+#include "absl/synchronization/notification.h"
 #include "absl/time/time.h"
 
 namespace gantry::client {
@@ -16,6 +17,11 @@ class Timing {
   virtual absl::Duration Now() = 0;
   // Returns once `duration` has passed; at once when it is zero or negative.
   virtual void Sleep(absl::Duration duration) = 0;
+  // As Sleep, but not at all once `stopped` has been notified. The machine's also returns as soon
+  // as it is.
+  virtual void SleepUnless(absl::Duration duration, const absl::Notification& stopped) {
+    if (!stopped.HasBeenNotified()) Sleep(duration);
+  }
   // A number from 0 up to, not including, 1; all equally likely.
   virtual double Random() = 0;
 };

@@ -1,0 +1,179 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "client/gantryctl/health.h"
+
+#include <memory>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "client/gantryctl/health_render.h"
+#include "gantry/client/client.h"
+#include "gantry/client/health_watch.h"
+
+namespace gantry::gantryctl {
+namespace {
+
+// One page, asked for once: it only helps to word an error.
+constexpr int kNamesPageSize = 1000;
+constexpr absl::Duration kNamesTimeout = absl::Seconds(5);
+
+client::Timing& TimingOf(const World& world) {
+  return world.timing != nullptr ? *world.timing : client::SystemTiming();
+}
+
+std::string WaitingLine(const client::FailedAttempt& failed, const std::string& address) {
+  client::RunStepProgress progress;
+  progress.error = &failed.error;
+  progress.service_answered = failed.service_answered;
+  return ProgressLine(progress, address);
+}
+
+void Tell(const World& world, const std::string& text) {
+  world.write_err(absl::StrCat("gantryctl: ", text));
+}
+
+// Prints a result; false, and says why, if it cannot.
+bool Print(const absl::StatusOr<std::string>& text, const World& world) {
+  if (!text.ok()) {
+    Tell(world, absl::StrCat(std::string(text.status().message()), "\n"));
+    return false;
+  }
+  if (text->empty() || world.write_out(*text)) return true;
+  Tell(world, "standard output cannot be written\n");
+  return false;
+}
+
+std::string UnknownStage(client::Connection& connection, const HealthFlags& flags) {
+  v1::ListStageHealthRequest request;
+  request.set_page_size(kNamesPageSize);
+  const absl::StatusOr<v1::ListStageHealthResponse> stages =
+      connection.ListStageHealth(request, kNamesTimeout);
+  std::vector<std::string> names;
+  if (stages.ok()) {
+    for (const v1::StageHealth& health : stages->stages()) {
+      names.push_back(absl::StrCat(health.project(), "/", health.stage()));
+    }
+  }
+  return RenderUnknownStage(flags.project, flags.stage, names);
+}
+
+absl::StatusOr<std::string> RenderOne(const v1::GetStageHealthResponse& response,
+                                      OutputFormat format) {
+  switch (format) {
+    case OutputFormat::kJson:
+      return RenderJson(response);
+    case OutputFormat::kYaml:
+      return RenderYaml(response);
+    case OutputFormat::kTable:
+      break;
+  }
+  return RenderStage(response.health());
+}
+
+absl::StatusOr<std::string> RenderSeveral(const v1::ListStageHealthResponse& response,
+                                          OutputFormat format) {
+  switch (format) {
+    case OutputFormat::kJson:
+      return RenderStagesJson(response);
+    case OutputFormat::kYaml:
+      return RenderStagesYaml(response);
+    case OutputFormat::kTable:
+      break;
+  }
+  return response.stages().empty() ? "" : RenderStages(response);
+}
+
+int Ask(const HealthFlags& flags, const World& world) {
+  const std::shared_ptr<client::Connection> connection = world.connect(flags.server);
+  const client::Client client(connection);
+  client::Timing& timing = TimingOf(world);
+  const absl::Duration start = timing.Now();
+  const std::unique_ptr<Progress> progress = MakePlainProgress(world.write_err);
+  client::CallOptions options;
+  if (flags.timeout) options.timeout = *flags.timeout;
+  options.timing = &timing;
+  options.on_failed_attempt = [&](const client::FailedAttempt& failed) {
+    progress->Show(failed.elapsed, WaitingLine(failed, flags.server));
+  };
+  const auto failure = [&](const absl::Status& error) -> int {
+    Tell(world, RenderHealthFailure(error, flags.server, timing.Now() - start, /*told=*/false));
+    return ExitCodeForHealth(error);
+  };
+  if (world.on_asking) world.on_asking();
+
+  if (!flags.stage.empty()) {
+    v1::GetStageHealthRequest request;
+    request.set_project(flags.project);
+    request.set_stage(flags.stage);
+    const absl::StatusOr<v1::GetStageHealthResponse> response =
+        client.GetStageHealth(request, options);
+    if (absl::IsNotFound(response.status())) {
+      Tell(world, UnknownStage(*connection, flags));
+      return kExitFailed;
+    }
+    if (!response.ok()) return failure(response.status());
+    if (response->stale()) Tell(world, RenderStale(response->observed_time()));
+    return Print(RenderOne(*response, flags.output), world) ? kExitSucceeded : kExitFailed;
+  }
+
+  v1::ListStageHealthRequest request;
+  request.set_project(flags.project);
+  const absl::StatusOr<v1::ListStageHealthResponse> response =
+      client.ListStageHealth(request, options);
+  if (!response.ok()) return failure(response.status());
+  if (response->stale()) Tell(world, RenderStale(response->observed_time()));
+  if (response->stages().empty()) Tell(world, RenderNoStages(flags));
+  return Print(RenderSeveral(*response, flags.output), world) ? kExitSucceeded : kExitFailed;
+}
+
+int Watch(const HealthFlags& flags, const World& world) {
+  v1::WatchStageHealthRequest request;
+  request.set_project(flags.project);
+  request.set_stage(flags.stage);
+  client::Timing& timing = TimingOf(world);
+  const absl::Duration start = timing.Now();
+  client::HealthWatchOptions options;
+  if (flags.timeout) options.timeout = *flags.timeout;
+  options.timing = &timing;
+  const auto watch =
+      std::make_shared<client::HealthWatch>(world.connect(flags.server), request, options);
+  // Shared, since a signal may come when the watch is over.
+  if (world.on_watching) world.on_watching([watch] { watch->Stop(); });
+
+  WatchPrinter printer(flags.output);
+  const std::unique_ptr<Progress> progress = MakePlainProgress(world.write_err);
+  bool synced = false;
+  bool broken = false;
+  bool any = false;
+  bool printed = true;
+  const absl::Status end = watch->Run(
+      [&](const v1::WatchStageHealthResponse& event) {
+        any = any || event.has_updated();
+        if (event.has_synced()) {
+          if (!synced && !any) Tell(world, RenderNoStages(flags));
+          if (broken) progress->Show(timing.Now() - start, "watching again");
+          synced = true;
+          broken = false;
+        }
+        printed = Print(printer.Print(event), world);
+        if (!printed) watch->Stop();
+      },
+      [&](const client::FailedAttempt& failed) {
+        broken = true;
+        progress->Show(failed.elapsed, synced ? absl::StrCat("the watch broke, connecting again: ",
+                                                             ErrorLine(failed.error))
+                                              : WaitingLine(failed, flags.server));
+      });
+  if (!printed) return kExitFailed;
+  if (!end.ok()) {
+    Tell(world, RenderHealthFailure(end, flags.server, timing.Now() - start, synced));
+  }
+  return ExitCodeForHealth(end);
+}
+
+}  // namespace
+
+int Health(const HealthFlags& flags, const World& world) {
+  return flags.watch ? Watch(flags, world) : Ask(flags, world);
+}
+
+}  // namespace gantry::gantryctl

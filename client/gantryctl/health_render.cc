@@ -1,0 +1,240 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "client/gantryctl/health_render.h"
+
+#include <algorithm>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "gantry/client/errors.h"
+
+namespace gantry::gantryctl {
+namespace {
+
+// The longest beginning of an issue that a row shows.
+constexpr std::size_t kIssueWidth = 80;
+
+const std::vector<std::string>& StageHeader() {
+  static const auto& header =
+      *new std::vector<std::string>{"PROJECT", "STAGE", "STATE", "PROMOTION", "SINCE", "ISSUES"};
+  return header;
+}
+
+std::string StateWord(v1::HealthState state) {
+  if (state == v1::HEALTH_STATE_UNSPECIFIED) return "";
+  return Word(v1::HealthState_Name(state), "HEALTH_STATE_", state);
+}
+
+std::string PhaseWord(v1::PromotionPhase phase) {
+  if (phase == v1::PROMOTION_PHASE_UNSPECIFIED) return "";
+  return Word(v1::PromotionPhase_Name(phase), "PROMOTION_PHASE_", phase);
+}
+
+std::string Utc(const google::protobuf::Timestamp& time) {
+  return absl::FormatTime("%Y-%m-%dT%H:%M:%SZ", absl::FromUnixSeconds(time.seconds()),
+                          absl::UTCTimeZone());
+}
+
+std::string PromotionCell(const v1::StageHealth& health) {
+  if (!health.has_promotion()) return "";
+  const std::string phase = PhaseWord(health.promotion().phase());
+  return absl::StrCat(health.promotion().name(), phase.empty() ? "" : " ",
+                      phase.empty() ? "" : absl::StrCat("(", phase, ")"));
+}
+
+std::string IssuesCell(const v1::StageHealth& health) {
+  if (health.issues().empty()) return "";
+  const int more = health.issues_size() - 1;
+  return absl::StrCat(CutTo(OneLine(health.issues(0)), kIssueWidth),
+                      more > 0 ? absl::StrCat(" (+", more, " more)") : "");
+}
+
+std::vector<std::string> StageRow(const v1::StageHealth& health) {
+  return {health.project(),
+          health.stage(),
+          StateWord(health.state()),
+          PromotionCell(health),
+          health.has_transition_time() ? Utc(health.transition_time()) : "",
+          IssuesCell(health)};
+}
+
+// The observed revision of each source, with the desired one where that is another.
+std::string RevisionsCell(const v1::ApplicationHealth& application) {
+  const auto& observed = application.observed_revisions();
+  const auto& desired = application.desired_revisions();
+  std::vector<std::string> revisions;
+  for (int i = 0; i < std::max(observed.size(), desired.size()); ++i) {
+    const std::string is = i < observed.size() ? observed.Get(i) : "";
+    const std::string wanted = i < desired.size() ? desired.Get(i) : "";
+    std::string revision = is.empty() ? "-" : is;
+    if (!wanted.empty() && wanted != is) absl::StrAppend(&revision, " (wanted: ", wanted, ")");
+    revisions.push_back(revision);
+  }
+  return absl::StrJoin(revisions, ", ");
+}
+
+// The issues of the Stage, then those of its Applications that it does not repeat.
+std::vector<std::string> AllIssues(const v1::StageHealth& health) {
+  std::vector<std::string> issues(health.issues().begin(), health.issues().end());
+  for (const v1::ApplicationHealth& application : health.applications()) {
+    for (const std::string& issue : application.issues()) {
+      const bool told = std::any_of(
+          health.issues().begin(), health.issues().end(),
+          [&issue](const std::string& other) { return absl::StrContains(other, issue); });
+      if (!told) {
+        issues.push_back(
+            absl::StrCat(application.namespace_(), "/", application.name(), ": ", issue));
+      }
+    }
+  }
+  return issues;
+}
+
+}  // namespace
+
+std::string RenderStages(const v1::ListStageHealthResponse& response) {
+  std::vector<std::vector<std::string>> rows;
+  for (const v1::StageHealth& health : response.stages()) rows.push_back(StageRow(health));
+  return Table(StageHeader(), rows);
+}
+
+std::string RenderStage(const v1::StageHealth& health) {
+  std::string text = Table(StageHeader(), {StageRow(health)});
+
+  if (!health.applications().empty()) {
+    // Then the Applications are not judged.
+    const bool promoting = health.promotion().phase() == v1::PROMOTION_PHASE_RUNNING;
+    std::vector<std::vector<std::string>> rows;
+    for (const v1::ApplicationHealth& application : health.applications()) {
+      rows.push_back({application.namespace_(), application.name(),
+                      promoting ? "" : StateWord(application.state()), application.health_status(),
+                      application.sync_status(), application.operation_phase(),
+                      RevisionsCell(application)});
+    }
+    text += "\n" +
+            Table({"NAMESPACE", "NAME", "STATE", "HEALTH", "SYNC", "OPERATION", "REVISIONS"}, rows);
+  }
+
+  if (!health.indicators().empty()) {
+    std::vector<std::vector<std::string>> rows;
+    for (const v1::HealthIndicator& indicator : health.indicators()) {
+      rows.push_back({indicator.name(), StateWord(indicator.state()),
+                      indicator.has_expire_time() ? Utc(indicator.expire_time()) : "never",
+                      indicator.message()});
+    }
+    text += "\n" + Table({"INDICATOR", "STATE", "EXPIRES", "MESSAGE"}, rows);
+  }
+
+  const std::vector<std::string> issues = AllIssues(health);
+  if (!issues.empty()) text += "\nIssues:\n";
+  for (const std::string& issue : issues) absl::StrAppend(&text, "  - ", OneLine(issue), "\n");
+  return text;
+}
+
+absl::StatusOr<std::string> RenderStagesJson(const v1::ListStageHealthResponse& response) {
+  v1::ListStageHealthResponse all = response;
+  all.clear_next_page_token();
+  // Protobuf leaves out what is empty, but a script should not have to care.
+  const bool stale = all.stale();
+  all.set_stale(true);
+  absl::StatusOr<std::string> json = RenderJson(all);
+  if (!json.ok()) return json;
+  constexpr char kTrue[] = "true";
+  const std::size_t at = json->rfind(kTrue);  // its last field
+  if (!stale && at != std::string::npos) json->replace(at, sizeof kTrue - 1, "false");
+  if (all.stages().empty()) json->insert(1, "\n \"stages\": [],");
+  return json;
+}
+
+absl::StatusOr<std::string> RenderStagesYaml(const v1::ListStageHealthResponse& response) {
+  const absl::StatusOr<std::string> json = RenderStagesJson(response);
+  if (!json.ok()) return json.status();
+  return JsonToYaml(*json);
+}
+
+std::string RenderStale(const google::protobuf::Timestamp& observed_time) {
+  return absl::StrCat("the evidence is stale: observed at ", Utc(observed_time), "\n");
+}
+
+std::string RenderUnknownStage(const std::string& project, const std::string& stage,
+                               const std::vector<std::string>& all) {
+  const std::string wanted = absl::StrCat(project, "/", stage);
+  const std::vector<std::string> near = NearNames(wanted, all);
+  if (!near.empty()) {
+    return absl::StrCat("no Stage ", OneLine(wanted), "; did you mean ",
+                        OneLine(absl::StrJoin(near, " or ")), "?\n");
+  }
+  return absl::StrCat("no Stage ", OneLine(wanted),
+                      "; the service knows a Stage once a promotion step has run for it, or "
+                      "something was reported. gantryctl health lists those it knows.\n");
+}
+
+std::string RenderNoStages(const HealthFlags& flags) {
+  if (flags.project.empty()) return "the service knows no Stages yet\n";
+  if (flags.stage.empty()) {
+    return absl::StrCat("the service knows no Stages of project ", OneLine(flags.project), "\n");
+  }
+  return absl::StrCat("the service knows no Stage ", OneLine(flags.project), "/",
+                      OneLine(flags.stage), "\n");
+}
+
+std::string RenderHealthFailure(const absl::Status& error, const std::string& address,
+                                absl::Duration elapsed, bool told) {
+  if (!client::ServiceAnswered(error)) {
+    if (!told) return RenderUnreachable(error, address, elapsed);
+    return absl::StrCat("the service at ", address, " does not answer any more: ", ErrorLine(error),
+                        "\n");
+  }
+  if (absl::IsUnavailable(error) || absl::IsResourceExhausted(error) ||
+      absl::IsDeadlineExceeded(error)) {
+    return absl::StrCat("the service at ", address, " could not tell the health within ",
+                        FormatGoDuration(elapsed), ": ", ErrorLine(error),
+                        "\nTry again, or with a longer --timeout.\n");
+  }
+  return RenderRefusal(error, address);
+}
+
+ExitCode ExitCodeForHealth(const absl::Status& error) {
+  if (error.ok()) return kExitSucceeded;
+  if (absl::IsInvalidArgument(error)) return kExitUsage;
+  return client::ServiceAnswered(error) ? kExitFailed : kExitUnreachable;
+}
+
+WatchPrinter::WatchPrinter(OutputFormat format) : format_(format), table_(StageHeader()) {}
+
+absl::StatusOr<std::string> WatchPrinter::Print(const v1::WatchStageHealthResponse& event) {
+  switch (format_) {
+    case OutputFormat::kJson:
+      return RenderJson(event, /*one_line=*/true);
+    case OutputFormat::kYaml: {
+      absl::StatusOr<std::string> yaml = RenderYaml(event);
+      if (yaml.ok()) yaml->insert(0, "---\n");
+      return yaml;
+    }
+    case OutputFormat::kTable:
+      break;
+  }
+  return PrintRows(event);
+}
+
+std::string WatchPrinter::PrintRows(const v1::WatchStageHealthResponse& event) {
+  if (event.has_synced()) {
+    std::vector<Row> rows;
+    for (auto& entry : first_) rows.push_back(std::move(entry.second));
+    first_.clear();
+    synced_ = true;
+    return rows.empty() ? "" : table_.Add(rows);
+  }
+  if (event.has_updated()) {
+    const v1::StageHealth& health = event.updated();
+    if (synced_) return table_.Add({StageRow(health)});
+    first_[{health.project(), health.stage()}] = StageRow(health);
+  } else if (event.has_deleted()) {
+    const v1::StageRef& stage = event.deleted();
+    if (synced_) return table_.Add({{stage.project(), stage.stage(), "(deleted)", "", "", ""}});
+    first_.erase({stage.project(), stage.stage()});
+  }
+  return "";
+}
+
+}  // namespace gantry::gantryctl
