@@ -34,6 +34,7 @@
 // | Watching  | DELETED                                      |             | Delete, RV advances |
 // | Watching  | BOOKMARK                                     |             | RV advances         |
 // | Watching  | 410 as status or ERROR event; RV too large   | expired     | Listing, at once    |
+// | Watching  | ... the second time, no event in between     | expired     | backoff, Listing    |
 // | Watching  | 429 as status or ERROR event                 | throttled   | backoff, Watching   |
 // | Watching  | no connection, lost, or no answer in time    | unreachable | backoff, Watching   |
 // | Watching  | ended within a second without an event       | too short   | backoff, Listing    |
@@ -138,6 +139,8 @@ class Reflector::Loop {
   State state_;
   // Empty: not known, or of no use any more.
   std::string resource_version_;
+  // A watch has expired, and none has had an event since.
+  bool expired_ = false;
 };
 
 ApiTarget Reflector::Loop::Target(Verb verb) const {
@@ -369,7 +372,10 @@ absl::Duration Reflector::Loop::StepStreaming(base::Context& context) {
 
   const ErrorDetail detail = DetailOf(end.error);
   const bool refused = detail.http_status == 400 || detail.http_status == 422;
-  const bool unanswered = end.error.ok() || detail.kind == ErrorKind::kDeadlineExceeded;
+  // A server that was not even reached has not shown what it can.
+  const bool silent =
+      detail.kind == ErrorKind::kDeadlineExceeded && detail.outcome != WriteOutcome::kNotWritten;
+  const bool unanswered = end.error.ok() || silent;
   if (refused || unanswered || watch.streaming_ignored) {
     state_ = State::kListing;
     Tell(RestartReason::kFailed,
@@ -394,6 +400,7 @@ absl::Duration Reflector::Loop::StepWatching(base::Context& context) {
 
 absl::Duration Reflector::Loop::AfterWatch(const WatchEnd& end) {
   const RestartReason reason = ReasonOf(end);
+  if (end.had_event) expired_ = false;
   absl::Status why = end.error;
   if (reason == RestartReason::kTooShort) {
     why = MalformedStream(Target(Verb::kWatch), "ended at once, without an event");
@@ -404,9 +411,12 @@ absl::Duration Reflector::Loop::AfterWatch(const WatchEnd& end) {
       return absl::ZeroDuration();
     case Reaction::kWatchAfterBackoff:
       return Backoff(why);
-    case Reaction::kListAtOnce:
+    case Reaction::kListAtOnce: {
       state_ = State::kListing;
-      return absl::ZeroDuration();
+      // A server whose lists expire at once must not be asked for one after the other.
+      const bool again = std::exchange(expired_, true);
+      return again ? Backoff(why) : absl::ZeroDuration();
+    }
     case Reaction::kListAfterBackoff:
       state_ = State::kListing;
       return Backoff(why);

@@ -222,7 +222,7 @@ class ReflectorTest : public testing::Test {
       connection.WaitForClientToGo();
     });
     CurlTransportOptions transport_options;
-    transport_options.server = server.url();
+    transport_options.server = scheme_ + std::to_string(server.port());
     std::unique_ptr<Transport> transport = *CurlTransport::Create(transport_options, clock_);
     if (!refused_requests_.empty()) {
       transport = std::make_unique<RefusingTransport>(std::move(transport), refused_requests_);
@@ -264,6 +264,7 @@ class ReflectorTest : public testing::Test {
   ReflectorOptions options_;
   RecordingSink sink_;
   base::Context context_;
+  std::string scheme_ = "http://127.0.0.1:";
   std::vector<int> refused_requests_;
   std::vector<Request> requests_;
   std::vector<std::string> events_;
@@ -527,6 +528,15 @@ TEST_F(ReflectorTest, RelistsAtOnceOnGoneEvent) {
   EXPECT_THAT(sleeper_.delays, IsEmpty());
 }
 
+TEST_F(ReflectorTest, RelistsAfterBackoffWhenEachListExpiresAtOnce) {
+  Run({List("", "5"), Answer(410, ""), List("", "6"), Answer(410, ""), List("", "7"),
+       Watch(Added("a", "8") + ErrorEvent(410, "Expired")), List("", "9")});
+  EXPECT_THAT(Asked(), ElementsAre("list limit 500", "watch from 5", "list from 5", "watch from 6",
+                                   "list from 6", "watch from 7", "list from 8", "watch from 9"));
+  EXPECT_THAT(restarts_, ElementsAre("expired", "expired", "expired"));
+  EXPECT_THAT(sleeper_.delays, ElementsAre(kFirstDelay));
+}
+
 TEST_F(ReflectorTest, NoRelistOnTooManyRequests) {
   Run({List("", "5"), Answer(429, ""), Answer(429, ""), Watch(Added("a", "6"))});
   EXPECT_THAT(Asked(), ElementsAre("list limit 500", "watch from 5", "watch from 5", "watch from 5",
@@ -755,6 +765,16 @@ TEST_F(StreamingListTest, FallsBackToListWhenTheEndDoesNotComeWithinAMinute) {
 TEST_F(StreamingListTest, FallsBackToListWhenTheServerEndsItEarly) {
   Run(ThenListing(Watch(Added("a", "3"))));
   ExpectFallBack();
+}
+
+// The plain server waits for the end of a request that a TLS client never sends.
+TEST_F(StreamingListTest, IsTriedAgainWhenTheServerWasNotReached) {
+  options_.streaming_list_silence = absl::Milliseconds(50);
+  scheme_ = "https://127.0.0.1:";
+  sleeper_.before_waking = [this] { context_.Cancel(); };
+  Run({});
+  EXPECT_THAT(restarts_, ElementsAre("unreachable"));
+  EXPECT_THAT(sleeper_.delays, ElementsAre(kFirstDelay));
 }
 
 TEST_F(StreamingListTest, IsTriedAgainAfterOtherErrors) {
