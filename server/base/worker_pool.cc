@@ -2,6 +2,7 @@
 #include "server/base/worker_pool.h"
 
 #include <algorithm>
+#include <limits>
 #include <memory>
 #include <utility>
 
@@ -16,9 +17,17 @@ WorkerPool::WorkerPool(std::size_t threads, std::size_t max_queued)
 WorkerPool::~WorkerPool() { Shutdown(); }
 
 bool WorkerPool::TrySubmit(std::function<void()> task) {
+  return Submit(std::move(task), max_queued_);
+}
+
+bool WorkerPool::SubmitAdmitted(std::function<void()> task) {
+  return Submit(std::move(task), std::numeric_limits<std::size_t>::max());
+}
+
+bool WorkerPool::Submit(std::function<void()> task, std::size_t max_queued) {
   {
     MutexLock lock(mutex_);
-    if (shut_down_ || queue_.size() >= max_queued_) return false;
+    if (shut_down_ || queue_.size() >= max_queued) return false;
     queue_.push_back(std::move(task));
   }
   wake_.NotifyOne();

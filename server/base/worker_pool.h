@@ -25,11 +25,15 @@ class WorkerPool {
 
   // False when the queue is full or the pool is shut down; the task is then not kept.
   [[nodiscard]] bool TrySubmit(std::function<void()> task);
+  // The same for what was admitted once already: the bound of the queue is not asked again. False
+  // when the pool is shut down.
+  [[nodiscard]] bool SubmitAdmitted(std::function<void()> task);
   // Takes no further tasks, finishes those taken, joins the threads.
   void Shutdown();
   std::size_t threads() const { return threads_; }
 
  private:
+  bool Submit(std::function<void()> task, std::size_t max_queued);
   void Work();
 
   const std::size_t threads_;

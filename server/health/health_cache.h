@@ -106,6 +106,10 @@ class HealthCache {
   };
   Shown Show(StageSnapshotPtr snapshot) const;
 
+  // Of everything that is watched.
+  absl::Time ObservedTime() const { return deps_.caches.freshness.ReadAll().observed_time; }
+  bool IsStale() const { return deps_.caches.freshness.ReadAll().stale; }
+
   // The health of a Stage by checks that a caller brings, on the evidence there is now.
   struct Judged {
     v1::StageHealth health;

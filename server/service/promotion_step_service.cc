@@ -1,28 +1,30 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "server/service/promotion_step_service.h"
 
-#include <grpc/support/time.h>
+#include <google/protobuf/util/json_util.h>
+#include <google/protobuf/util/time_util.h>
 #include <grpcpp/server_context.h>
-#include <grpcpp/support/proto_buffer_reader.h>
-#include <grpcpp/support/proto_buffer_writer.h>
 
 #include <algorithm>
 #include <cstdint>
-#include <exception>
+#include <memory>
+#include <optional>
+#include <set>
 #include <utility>
 #include <vector>
 
 #include "absl/status/statusor.h"
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_format.h"
-#include "absl/strings/strip.h"
-#include "server/base/context.h"
 #include "server/base/error_info.h"
 #include "server/base/strings.h"
-#include "server/service/malformed.h"
+#include "server/service/page_token.h"
+#include "server/service/run_step_call.h"
 #include "server/service/status.h"
 #include "server/service/text.h"
 #include "server/service/validation.h"
+#include "server/service/watch_call.h"
+#include "server/steps/kubernetes_failure.h"
 
 namespace gantry::service {
 namespace {
@@ -31,9 +33,9 @@ using observability::Logger;
 
 constexpr const char* kRequestIdKey = "x-request-id";
 constexpr std::size_t kMaxRequestIdLength = 128;
-// Names are at most this long; in a log line of a request that was refused they may be anything.
-constexpr std::size_t kMaxLoggedNameBytes = 253;
-constexpr std::size_t kMaxLoggedMessageBytes = 1024;
+constexpr std::size_t kDefaultPageSize = 100;
+constexpr std::size_t kMaxPageSize = 1000;
+constexpr absl::Duration kStepTimeout = absl::Minutes(5);
 
 std::string RandomId(base::Random& random) {
   std::string id;
@@ -53,179 +55,73 @@ std::string RequestId(const grpc::CallbackServerContext& context, base::Random& 
   return good ? given : RandomId(random);
 }
 
-std::string Milliseconds(absl::Duration duration) {
-  return absl::StrFormat("%.3f", absl::ToDoubleMilliseconds(duration));
+google::protobuf::Timestamp ToProto(absl::Time time) {
+  return google::protobuf::util::TimeUtil::NanosecondsToTimestamp(absl::ToUnixNanos(time));
 }
 
-// The one line about a call that ended with an error.
-void LogError(const CallLog& call, const base::Clock& clock, const absl::Status& status) {
-  const base::ErrorInfo info = base::ErrorInfoOf(status).value_or(base::ErrorInfo{});
-  call.log.Warning("call failed",
-                   {{"code", absl::StatusCodeToString(status.code())},
-                    {"reason", info.reason},
-                    {"error", Presentable(base::ToStd(status.message()), kMaxLoggedMessageBytes)},
-                    {"duration_ms", Milliseconds(clock.SinceBoot() - call.begun)}});
+absl::Status Draining() {
+  base::ErrorInfo info;
+  info.reason = "SERVER_DRAINING";
+  return base::WithErrorInfo(absl::UnavailableError("this server is shutting down; ask another"),
+                             info);
 }
 
-// The one line about a call that ended with a verdict.
-void LogVerdict(const CallLog& call, const base::Clock& clock,
-                const v1::RunStepResponse& response) {
-  const auto without = [](const std::string& name, const char* prefix) {
-    return std::string(absl::StripPrefix(name, prefix));
-  };
-  call.log.Info("step judged",
-                {{"code", "OK"},
-                 {"status", without(v1::StepStatus_Name(response.status()), "STEP_STATUS_")},
-                 {"reason", without(v1::StepReason_Name(response.reason()), "STEP_REASON_")},
-                 {"duration_ms", Milliseconds(clock.SinceBoot() - call.begun)}});
+absl::Status TooManyCalls(const base::WorkerPool& workers, const char* what) {
+  base::ErrorInfo info;
+  info.reason = "TOO_MANY_STEPS";
+  info.metadata = {{"step_workers", std::to_string(workers.threads())}};
+  return base::WithErrorInfo(
+      absl::ResourceExhaustedError(
+          absl::StrCat("too many ", what, " at once: all ", workers.threads(),
+                       " step workers are busy and their queue is full; call again later")),
+      info);
 }
 
-absl::Status Parse(const grpc::ByteBuffer& bytes, google::protobuf::Message& message) {
-  // The reader takes the buffer apart, and copies are cheap.
-  grpc::ByteBuffer to_parse = bytes;
-  {
-    grpc::ProtoBufferReader reader(&to_parse);
-    if (reader.status().ok() && message.ParseFromZeroCopyStream(&reader)) return absl::OkStatus();
-  }
-  grpc::Slice whole;
-  if (!bytes.DumpToSingleSlice(&whole).ok()) {
-    return InvalidRequest({{"", "the bytes cannot be decompressed"}});
-  }
-  return InvalidRequest(DescribeMalformed(
-      std::string_view(reinterpret_cast<const char*>(whole.begin()), whole.size()), message));
+Logger WithStage(const Logger& log, const std::string& project, const std::string& stage) {
+  return log.With({{"project", Presentable(project, kMaxLoggedNameBytes)},
+                   {"stage", Presentable(stage, kMaxLoggedNameBytes)}});
 }
 
-// The caller's deadline as time left; infinite when it gave none. The context's own accessor
-// overflows for a deadline in the far future.
-absl::Duration TimeLeft(const grpc::CallbackServerContext& context) {
-  const gpr_timespec deadline = context.raw_deadline();
-  if (deadline.tv_sec == gpr_inf_future(deadline.clock_type).tv_sec) {
-    return absl::InfiniteDuration();
-  }
-  const gpr_timespec left = gpr_time_sub(deadline, gpr_now(deadline.clock_type));
-  return absl::Seconds(left.tv_sec) + absl::Nanoseconds(left.tv_nsec);
-}
-
-// One RunStep from its admission on. gRPC deletes it by OnDone, which comes after Finish and after
-// the handler has returned, whatever happens to the connection; so the worker, whose last act is
-// Finish, never meets a deleted call, and neither does OnCancel.
-class RunStepCall final : public grpc::ServerUnaryReactor {
- public:
-  RunStepCall(v1::RunStepRequest request, steps::StepRunner& runner, CallLog call,
-              absl::Duration time_left, absl::Duration default_deadline, const base::Clock& clock,
-              CallTracker& calls, grpc::ByteBuffer* response)
-      : request_(std::move(request)),
-        runner_(runner),
-        call_(std::move(call)),
-        default_deadline_(time_left == absl::InfiniteDuration() ? default_deadline
-                                                                : absl::InfiniteDuration()),
-        context_(std::min(time_left, default_deadline_)),
-        clock_(clock),
-        calls_(calls),
-        response_(response) {}
-
-  // On a worker thread, once.
-  void Run() {
-    // A call that ended while it was queued is not begun.
-    const absl::Status ended = context_.Check();
-    const absl::StatusOr<v1::RunStepResponse> result = ended.ok() ? RunStep() : ended;
-    if (!result.ok()) return End(Attribute(result.status(), context_));
-
-    bool own_buffer = false;
-    const grpc::Status serialized =
-        grpc::SerializationTraits<v1::RunStepResponse>::Serialize(*result, response_, &own_buffer);
-    if (!serialized.ok()) {
-      return End(absl::InternalError("the answer could not be serialized"));
-    }
-    LogVerdict(call_, clock_, *result);
-    Finish(grpc::Status::OK);
-  }
-
-  void End(absl::Status status) {
-    if (absl::IsDeadlineExceeded(status) && default_deadline_ != absl::InfiniteDuration()) {
-      status = absl::DeadlineExceededError(
-          absl::StrCat("the call gave no deadline and took longer than the ",
-                       absl::FormatDuration(default_deadline_), " it was given; set one"));
-    }
-    LogError(call_, clock_, status);
-    Finish(ToGrpcStatus(status));
-  }
-
- private:
-  absl::StatusOr<v1::RunStepResponse> RunStep() {
-    try {
-      return runner_.Run({request_, "anonymous", call_.log}, context_);
-    } catch (const std::exception& exception) {
-      // Nothing of ours throws; a library, or the end of memory, must not end the process.
-      call_.log.Error("a step runner threw", {{"exception", exception.what()}});
-      return absl::InternalError("the step could not be judged because of an internal error");
-    }
-  }
-
-  void OnCancel() override { context_.Cancel(); }
-
-  void OnDone() override {
-    CallTracker& calls = calls_;
-    delete this;
-    calls.End();
-  }
-
-  const v1::RunStepRequest request_;
-  steps::StepRunner& runner_;
-  const CallLog call_;
-  const absl::Duration default_deadline_;  // infinite when the caller gave one
-  base::Context context_;
-  const base::Clock& clock_;
-  CallTracker& calls_;
-  grpc::ByteBuffer* const response_;
-};
-
-// A stream that ends before it begins.
-class RefusedStream final : public grpc::ServerWriteReactor<v1::WatchStageHealthResponse> {
- public:
-  explicit RefusedStream(const grpc::Status& status) { Finish(status); }
-
- private:
-  void OnDone() override { delete this; }
-};
-
-absl::Status NotServedStatus(const std::string& method) {
-  return absl::UnimplementedError(method + " is not served by this version of the server");
+grpc::ServerUnaryReactor* Done(grpc::CallbackServerContext* context) {
+  grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
+  reactor->Finish(grpc::Status::OK);
+  return reactor;
 }
 
 }  // namespace
 
-PromotionStepServiceImpl::PromotionStepServiceImpl(const steps::StepRegistry& registry,
-                                                   base::WorkerPool& workers,
-                                                   const ServiceLimits& limits,
-                                                   const base::Clock& clock, base::Random& random,
-                                                   Logger log)
-    : registry_(registry),
-      workers_(workers),
-      limits_(limits),
-      clock_(clock),
-      random_(random),
-      log_(std::move(log)) {}
+PromotionStepServiceImpl::PromotionStepServiceImpl(Dependencies dependencies,
+                                                   const ServiceLimits& limits, Logger log)
+    : deps_(std::move(dependencies)), limits_(limits), log_(std::move(log)) {}
+
+void PromotionStepServiceImpl::StartDraining() {
+  calls_.StartDraining();
+  deps_.parked.Stop();
+  std::vector<std::shared_ptr<WatchCall>> streams;
+  {
+    base::MutexLock lock(mutex_);
+    draining_ = true;
+    for (const auto& [key, stream] : streams_) {
+      if (auto going = stream.lock()) streams.push_back(std::move(going));
+    }
+  }
+  for (const auto& stream : streams) stream->End(Draining());
+}
 
 CallLog PromotionStepServiceImpl::BeginCall(grpc::CallbackServerContext* context,
                                             const std::string& method) {
-  const std::string request_id = RequestId(*context, random_);
+  const std::string request_id = RequestId(*context, deps_.random);
   context->AddInitialMetadata(kRequestIdKey, request_id);
-  return {log_.With({{"request_id", request_id}, {"method", method}}), clock_.SinceBoot()};
+  return {log_.With({{"request_id", request_id}, {"method", method}}), deps_.clock.SinceBoot()};
 }
 
 grpc::ServerUnaryReactor* PromotionStepServiceImpl::Refuse(grpc::CallbackServerContext* context,
                                                            const CallLog& call,
                                                            const absl::Status& status) const {
-  LogError(call, clock_, status);
+  LogError(call, deps_.clock, status);
   grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
   reactor->Finish(ToGrpcStatus(status));
   return reactor;
-}
-
-grpc::ServerUnaryReactor* PromotionStepServiceImpl::NotServed(grpc::CallbackServerContext* context,
-                                                              const std::string& method) {
-  return Refuse(context, BeginCall(context, method), NotServedStatus(method));
 }
 
 grpc::ServerUnaryReactor* PromotionStepServiceImpl::RunStep(grpc::CallbackServerContext* context,
@@ -233,80 +129,261 @@ grpc::ServerUnaryReactor* PromotionStepServiceImpl::RunStep(grpc::CallbackServer
                                                             grpc::ByteBuffer* response) {
   CallLog call = BeginCall(context, "RunStep");
   v1::RunStepRequest request;
-  if (const absl::Status parsed = Parse(*bytes, request); !parsed.ok()) {
+  if (const absl::Status parsed = ParseRequest(*bytes, request); !parsed.ok()) {
     return Refuse(context, call, parsed);
   }
   if (request.step().empty()) request.set_step(request.uses());
-  call.log = call.log.With({{"project", Presentable(request.project(), kMaxLoggedNameBytes)},
-                            {"stage", Presentable(request.stage(), kMaxLoggedNameBytes)},
-                            {"promotion", Presentable(request.promotion(), kMaxLoggedNameBytes)},
-                            {"step", Presentable(request.step(), kMaxLoggedNameBytes)}});
+  call.log = WithStage(call.log, request.project(), request.stage())
+                 .With({{"promotion", Presentable(request.promotion(), kMaxLoggedNameBytes)},
+                        {"step", Presentable(request.step(), kMaxLoggedNameBytes)}});
   std::vector<base::ErrorInfo::FieldViolation> violations =
-      ValidateRunStep(request, registry_.Names(), limits_.max_wait);
+      ValidateRunStep(request, deps_.registry.Names(), limits_.max_wait);
   if (!violations.empty()) return Refuse(context, call, InvalidRequest(std::move(violations)));
 
-  if (!calls_.Begin()) {
-    base::ErrorInfo info;
-    info.reason = "SERVER_DRAINING";
-    return Refuse(context, call,
-                  base::WithErrorInfo(
-                      absl::UnavailableError("this server is shutting down; ask another"), info));
-  }
-  steps::StepRunner& runner = *registry_.Find(request.uses());
+  if (!calls_.Begin()) return Refuse(context, call, Draining());
+  steps::StepRunner& runner = *deps_.registry.Find(request.uses());
   // The wait is valid, hence in range.
   const absl::Duration wait =
       absl::Seconds(request.wait().seconds()) + absl::Nanoseconds(request.wait().nanos());
-  auto* reactor = new RunStepCall(std::move(request), runner, std::move(call), TimeLeft(*context),
-                                  limits_.default_deadline + wait, clock_, calls_, response);
-  if (!workers_.TrySubmit([reactor] { reactor->Run(); })) {
-    base::ErrorInfo info;
-    info.reason = "TOO_MANY_STEPS";
-    info.metadata = {{"step_workers", std::to_string(workers_.threads())}};
-    reactor->End(base::WithErrorInfo(
-        absl::ResourceExhaustedError(
-            absl::StrCat("too many steps at once: all ", workers_.threads(),
-                         " step workers are busy and their queue is full; call again later")),
-        info));
+  auto* reactor = new RunStepCall(
+      std::move(request),
+      {runner, deps_.workers, deps_.parked, deps_.clock, calls_, deps_.on_step_end},
+      std::move(call), TimeLeft(*context), limits_.default_deadline + wait, response);
+  if (!deps_.workers.TrySubmit([reactor] { reactor->Run(); })) {
+    reactor->End(TooManyCalls(deps_.workers, "steps"));
   }
   return reactor;
 }
 
+absl::Status PromotionStepServiceImpl::CheckReady() const {
+  if (deps_.health.ready()) return absl::OkStatus();
+  base::ErrorInfo info;
+  info.reason = "CACHES_NOT_FILLED";
+  return base::WithErrorInfo(
+      absl::UnavailableError("this server has not read all Applications and Stages yet since its "
+                             "start; ask another, or again soon"),
+      info);
+}
+
 grpc::ServerUnaryReactor* PromotionStepServiceImpl::GetStageHealth(
-    grpc::CallbackServerContext* context, const grpc::ByteBuffer* /*bytes*/,
-    grpc::ByteBuffer* /*response*/) {
-  return NotServed(context, "GetStageHealth");
+    grpc::CallbackServerContext* context, const grpc::ByteBuffer* bytes,
+    grpc::ByteBuffer* response) {
+  CallLog call = BeginCall(context, "GetStageHealth");
+  v1::GetStageHealthRequest request;
+  if (const absl::Status parsed = ParseRequest(*bytes, request); !parsed.ok()) {
+    return Refuse(context, call, parsed);
+  }
+  call.log = WithStage(call.log, request.project(), request.stage());
+  std::vector<base::ErrorInfo::FieldViolation> violations = ValidateGetStageHealth(request);
+  if (!violations.empty()) return Refuse(context, call, InvalidRequest(std::move(violations)));
+  if (const absl::Status ready = CheckReady(); !ready.ok()) return Refuse(context, call, ready);
+
+  const health::StageName name{request.project(), request.stage()};
+  v1::GetStageHealthResponse rest;
+  if (!request.health_checks().empty()) {
+    health::HealthCache::Judged judged =
+        deps_.health.Judge(name, request.health_checks(), limits_.argocd_namespace);
+    *rest.mutable_health() = std::move(judged.health);
+    *rest.mutable_observed_time() = ToProto(judged.observed_time);
+    rest.set_stale(judged.stale);
+    SerializeTo(rest, response);
+    return Done(context);
+  }
+  health::StageSnapshotPtr snapshot = deps_.health.Find(name);
+  if (snapshot == nullptr) {
+    base::ErrorInfo info;
+    info.reason = "STAGE_NOT_FOUND";
+    info.metadata = {{"project", name.project}, {"stage", name.stage}};
+    return Refuse(
+        context, call,
+        base::WithErrorInfo(absl::NotFoundError(absl::StrCat(
+                                "Stage ", name.project, "/", name.stage,
+                                " is not known: no promotion step ever ran for it and nothing was "
+                                "reported, or its StageHealth was deleted")),
+                            info));
+  }
+  const health::HealthCache::Shown shown = deps_.health.Show(std::move(snapshot));
+  *rest.mutable_observed_time() = ToProto(shown.observed_time);
+  rest.set_stale(shown.stale);
+  const grpc::Slice slices[] = {SliceOf(shown.snapshot->field), SliceOf(rest.SerializeAsString())};
+  *response = grpc::ByteBuffer(slices, 2);
+  return Done(context);
 }
 
 grpc::ServerUnaryReactor* PromotionStepServiceImpl::ListStageHealth(
-    grpc::CallbackServerContext* context, const v1::ListStageHealthRequest* /*request*/,
-    v1::ListStageHealthResponse* /*response*/) {
-  return NotServed(context, "ListStageHealth");
+    grpc::CallbackServerContext* context, const grpc::ByteBuffer* bytes,
+    grpc::ByteBuffer* response) {
+  const CallLog call = BeginCall(context, "ListStageHealth");
+  v1::ListStageHealthRequest request;
+  if (const absl::Status parsed = ParseRequest(*bytes, request); !parsed.ok()) {
+    return Refuse(context, call, parsed);
+  }
+  std::vector<base::ErrorInfo::FieldViolation> violations = ValidateListStageHealth(request);
+  if (!violations.empty()) return Refuse(context, call, InvalidRequest(std::move(violations)));
+  if (const absl::Status ready = CheckReady(); !ready.ok()) return Refuse(context, call, ready);
+
+  std::optional<health::StageName> after;
+  if (!request.page_token().empty()) after = ReadPageToken(request.page_token());
+  std::set<v1::HealthState> states;
+  for (const int state : request.states()) states.insert(static_cast<v1::HealthState>(state));
+  const std::size_t limit = request.page_size() == 0
+                                ? kDefaultPageSize
+                                : std::min<std::size_t>(request.page_size(), kMaxPageSize);
+  const health::HealthCache::Page page =
+      deps_.health.ListAfter(after, request.project(), states, limit);
+
+  std::vector<grpc::Slice> slices;
+  v1::ListStageHealthResponse rest;
+  absl::Time observed = deps_.health.ObservedTime();
+  bool stale = deps_.health.IsStale();
+  for (const health::StageSnapshotPtr& snapshot : page.stages) {
+    const health::HealthCache::Shown shown = deps_.health.Show(snapshot);
+    slices.push_back(SliceOf(shown.snapshot->field));
+    observed = std::min(observed, shown.observed_time);
+    stale = stale || shown.stale;
+  }
+  if (page.more) rest.set_next_page_token(MakePageToken(page.stages.back()->name));
+  *rest.mutable_observed_time() = ToProto(observed);
+  rest.set_stale(stale);
+  slices.push_back(SliceOf(rest.SerializeAsString()));
+  *response = grpc::ByteBuffer(slices.data(), slices.size());
+  return Done(context);
 }
 
-grpc::ServerWriteReactor<v1::WatchStageHealthResponse>* PromotionStepServiceImpl::WatchStageHealth(
-    grpc::CallbackServerContext* context, const v1::WatchStageHealthRequest* /*request*/) {
-  const CallLog call = BeginCall(context, "WatchStageHealth");
-  const absl::Status status = NotServedStatus("WatchStageHealth");
-  LogError(call, clock_, status);
-  return new RefusedStream(ToGrpcStatus(status));
+grpc::ServerWriteReactor<grpc::ByteBuffer>* PromotionStepServiceImpl::WatchStageHealth(
+    grpc::CallbackServerContext* context, const grpc::ByteBuffer* bytes) {
+  CallLog call = BeginCall(context, "WatchStageHealth");
+  v1::WatchStageHealthRequest request;
+  absl::Status status = ParseRequest(*bytes, request);
+  if (status.ok()) {
+    std::vector<base::ErrorInfo::FieldViolation> violations = ValidateWatchStageHealth(request);
+    if (!violations.empty()) status = InvalidRequest(std::move(violations));
+  }
+  if (status.ok()) status = CheckReady();
+  if (!status.ok()) {
+    LogError(call, deps_.clock, status);
+    return new RefusedStream(ToGrpcStatus(status));
+  }
+  call.log = WithStage(call.log, request.project(), request.stage());
+  const auto stream = std::make_shared<WatchCall>(deps_.health, std::move(call), deps_.clock,
+                                                  [this](const WatchCall* ended) {
+                                                    base::MutexLock lock(mutex_);
+                                                    streams_.erase(ended);
+                                                  });
+  bool draining = false;
+  {
+    base::MutexLock lock(mutex_);
+    draining = draining_;
+    if (!draining) streams_.emplace(stream.get(), stream);
+  }
+  stream->Start(request.project(), request.stage());
+  if (draining) stream->End(Draining());
+  return stream.get();
+}
+
+grpc::ServerUnaryReactor* PromotionStepServiceImpl::Report(
+    grpc::CallbackServerContext* context, const CallLog& call, const std::string& project,
+    const std::string& stage, std::function<bool(stages::StageRecord& record)> change) {
+  if (!calls_.Begin()) return Refuse(context, call, Draining());
+  const auto work = [this, project, stage, change = std::move(change)](base::Context& working) {
+    const absl::Status updated =
+        deps_.stages.Update(project, stage, change, deps_.random, deps_.sleeper, working);
+    if (updated.ok()) return updated;
+    if (!absl::IsAborted(updated)) return steps::KubernetesFailure(updated, working);
+    base::ErrorInfo info;
+    info.reason = "STAGE_RECORD_CONTENDED";
+    return base::WithErrorInfo(
+        absl::UnavailableError(absl::StrCat("the report could not be recorded: ", updated.message(),
+                                            ", again and again; call again")),
+        info);
+  };
+  auto* reactor = new BlockingCall(work, call, TimeLeft(*context), limits_.default_deadline,
+                                   deps_.clock, calls_);
+  if (!deps_.workers.TrySubmit([reactor] { reactor->Run(); })) {
+    reactor->End(TooManyCalls(deps_.workers, "calls"));
+  }
+  return reactor;
 }
 
 grpc::ServerUnaryReactor* PromotionStepServiceImpl::ReportPromotion(
-    grpc::CallbackServerContext* context, const v1::ReportPromotionRequest* /*request*/,
-    v1::ReportPromotionResponse* /*response*/) {
-  return NotServed(context, "ReportPromotion");
+    grpc::CallbackServerContext* context, const grpc::ByteBuffer* bytes,
+    grpc::ByteBuffer* response) {
+  CallLog call = BeginCall(context, "ReportPromotion");
+  v1::ReportPromotionRequest request;
+  if (const absl::Status parsed = ParseRequest(*bytes, request); !parsed.ok()) {
+    return Refuse(context, call, parsed);
+  }
+  call.log = WithStage(call.log, request.project(), request.stage())
+                 .With({{"promotion", Presentable(request.promotion(), kMaxLoggedNameBytes)}});
+  std::vector<base::ErrorInfo::FieldViolation> violations = ValidateReportPromotion(request);
+  if (!violations.empty()) return Refuse(context, call, InvalidRequest(std::move(violations)));
+  SerializeTo(v1::ReportPromotionResponse(), response);
+  const std::string project = request.project();
+  const std::string stage = request.stage();
+  return Report(context, call, project, stage,
+                [this, log = call.log, request = std::move(request)](stages::StageRecord& record) {
+                  const bool heard =
+                      stages::ReportPromotion(record, request.promotion(), request.phase(),
+                                              request.message(), deps_.clock.Now());
+                  if (!heard)
+                    log.Info("the report concerns a promotion that is not the current one");
+                  return heard;
+                });
 }
 
 grpc::ServerUnaryReactor* PromotionStepServiceImpl::ReportIndicator(
-    grpc::CallbackServerContext* context, const v1::ReportIndicatorRequest* /*request*/,
-    v1::ReportIndicatorResponse* /*response*/) {
-  return NotServed(context, "ReportIndicator");
+    grpc::CallbackServerContext* context, const grpc::ByteBuffer* bytes,
+    grpc::ByteBuffer* response) {
+  CallLog call = BeginCall(context, "ReportIndicator");
+  v1::ReportIndicatorRequest request;
+  if (const absl::Status parsed = ParseRequest(*bytes, request); !parsed.ok()) {
+    return Refuse(context, call, parsed);
+  }
+  call.log = WithStage(call.log, request.project(), request.stage())
+                 .With({{"indicator", Presentable(request.name(), kMaxLoggedNameBytes)}});
+  std::vector<base::ErrorInfo::FieldViolation> violations = ValidateReportIndicator(request);
+  if (!violations.empty()) return Refuse(context, call, InvalidRequest(std::move(violations)));
+  SerializeTo(v1::ReportIndicatorResponse(), response);
+  const std::string project = request.project();
+  const std::string stage = request.stage();
+  return Report(context, call, project, stage,
+                [this, request = std::move(request)](stages::StageRecord& record) {
+                  if (request.state() == v1::HEALTH_STATE_UNSPECIFIED) {
+                    return stages::RemoveIndicator(record, request.name());
+                  }
+                  std::optional<absl::Duration> ttl;
+                  if (request.has_ttl()) {
+                    ttl = absl::Seconds(request.ttl().seconds()) +
+                          absl::Nanoseconds(request.ttl().nanos());
+                  }
+                  stages::ReportIndicator(record, request.name(), request.state(),
+                                          request.message(), ttl, deps_.clock.Now());
+                  return true;
+                });
 }
 
 grpc::ServerUnaryReactor* PromotionStepServiceImpl::ListStepKinds(
-    grpc::CallbackServerContext* context, const v1::ListStepKindsRequest* /*request*/,
-    v1::ListStepKindsResponse* /*response*/) {
-  return NotServed(context, "ListStepKinds");
+    grpc::CallbackServerContext* context, const grpc::ByteBuffer* bytes,
+    grpc::ByteBuffer* response) {
+  const CallLog call = BeginCall(context, "ListStepKinds");
+  v1::ListStepKindsRequest request;
+  if (const absl::Status parsed = ParseRequest(*bytes, request); !parsed.ok()) {
+    return Refuse(context, call, parsed);
+  }
+  v1::ListStepKindsResponse answer;
+  for (const std::string_view uses : deps_.registry.Names()) {
+    const steps::StepRunner& runner = *deps_.registry.Find(uses);
+    v1::StepKind& kind = *answer.add_kinds();
+    kind.set_uses(std::string(uses));
+    kind.set_description(std::string(runner.description()));
+    // The schema is part of this program and valid JSON.
+    [[maybe_unused]] const auto parsed_schema = google::protobuf::util::JsonStringToMessage(
+        std::string(runner.config_schema()), kind.mutable_config_schema());
+    *kind.mutable_default_timeout() =
+        google::protobuf::util::TimeUtil::SecondsToDuration(absl::ToInt64Seconds(kStepTimeout));
+  }
+  SerializeTo(answer, response);
+  return Done(context);
 }
 
 }  // namespace gantry::service

@@ -5,56 +5,80 @@
 #include <grpcpp/support/byte_buffer.h>
 #include <grpcpp/support/server_callback.h>
 
+#include <functional>
+#include <map>
+#include <memory>
 #include <string>
 
 #include "absl/status/status.h"
 #include "absl/time/time.h"
 #include "gantry/v1/promotion_step_service.grpc.pb.h"
 #include "server/base/clock.h"
+#include "server/base/context.h"
+#include "server/base/mutex.h"
 #include "server/base/random.h"
 #include "server/base/worker_pool.h"
+#include "server/health/health_cache.h"
 #include "server/observability/log.h"
+#include "server/service/call.h"
 #include "server/service/call_tracker.h"
+#include "server/stages/stage_store.h"
+#include "server/steps/parked_calls.h"
 #include "server/steps/step_runner.h"
 
 namespace gantry::service {
+
+class WatchCall;
 
 struct ServiceLimits {
   absl::Duration max_wait = absl::Minutes(10);
   // How long a call without a deadline of its own may take, its `wait` not counted.
   absl::Duration default_deadline = absl::Minutes(2);
+  // Where an Application of a health check without a namespace is.
+  std::string argocd_namespace = "argocd";
 };
 
-// What a call says about itself in the log, from its beginning to its end.
-struct CallLog {
-  observability::Logger log;
-  absl::Duration begun;  // since boot
-};
-
-// RunStep and GetStageHealth are served raw: bytes that are no message would otherwise be answered
-// UNIMPLEMENTED, without a word, before any code of ours runs. No method is left synchronous, so
-// that no call holds a thread.
+// All methods are served raw: bytes that are no message would otherwise be answered UNIMPLEMENTED,
+// without a word, before any code of ours runs, and answers are made of prebuilt bytes. No method
+// is left synchronous, so that no call holds a thread.
 using PromotionStepServiceMethods = v1::PromotionStepService::WithRawCallbackMethod_RunStep<
     v1::PromotionStepService::WithRawCallbackMethod_GetStageHealth<
-        v1::PromotionStepService::WithCallbackMethod_ListStageHealth<
-            v1::PromotionStepService::WithCallbackMethod_WatchStageHealth<
-                v1::PromotionStepService::WithCallbackMethod_ReportPromotion<
-                    v1::PromotionStepService::WithCallbackMethod_ReportIndicator<
-                        v1::PromotionStepService::WithCallbackMethod_ListStepKinds<
+        v1::PromotionStepService::WithRawCallbackMethod_ListStageHealth<
+            v1::PromotionStepService::WithRawCallbackMethod_WatchStageHealth<
+                v1::PromotionStepService::WithRawCallbackMethod_ReportPromotion<
+                    v1::PromotionStepService::WithRawCallbackMethod_ReportIndicator<
+                        v1::PromotionStepService::WithRawCallbackMethod_ListStepKinds<
                             v1::PromotionStepService::Service>>>>>>>;
 
-// The gRPC edge: turns bytes into checked requests, admits them, lends each a context that ends
-// with the call, hands it to its step runner on a worker thread, and turns what comes back into an
-// answer and one line of the log. Decides nothing about steps. Owned by the wiring, together with
+// The gRPC edge: turns bytes into checked requests, admits them, and turns what comes back into an
+// answer and one line of the log. Steps and reports are handed to a worker thread with a context
+// that ends with the call; the health of Stages is answered at once from the cache. Decides nothing
+// about either. Owned by the wiring, together with
 // everything it is given, all of which outlives it; the gRPC server that it is registered with is
 // shut down before it is destroyed. gRPC calls it on many threads at once.
 class PromotionStepServiceImpl final : public PromotionStepServiceMethods {
  public:
-  PromotionStepServiceImpl(const steps::StepRegistry& registry, base::WorkerPool& workers,
-                           const ServiceLimits& limits, const base::Clock& clock,
-                           base::Random& random, observability::Logger log);
+  struct Dependencies {
+    const steps::StepRegistry& registry;
+    base::WorkerPool& workers;
+    steps::ParkedCalls& parked;
+    stages::StageStore& stages;
+    health::HealthCache& health;
+    const base::Clock& clock;
+    base::Random& random;
+    base::Sleeper& sleeper;
+    // Told of the end of each RunStep, for metrics; a null response: it ended with an error.
+    std::function<void(const v1::RunStepRequest& request, const v1::RunStepResponse* response,
+                       absl::Duration duration)>
+        on_step_end;
+  };
+
+  PromotionStepServiceImpl(Dependencies dependencies, const ServiceLimits& limits,
+                           observability::Logger log);
 
   CallTracker& calls() { return calls_; }
+  // Takes no further calls, answers those that are parked, and ends the streams.
+  void StartDraining();
 
   using PromotionStepServiceMethods::GetStageHealth;
   using PromotionStepServiceMethods::ListStageHealth;
@@ -71,35 +95,39 @@ class PromotionStepServiceImpl final : public PromotionStepServiceMethods {
                                            const grpc::ByteBuffer* bytes,
                                            grpc::ByteBuffer* response) override;
   grpc::ServerUnaryReactor* ListStageHealth(grpc::CallbackServerContext* context,
-                                            const v1::ListStageHealthRequest* request,
-                                            v1::ListStageHealthResponse* response) override;
-  grpc::ServerWriteReactor<v1::WatchStageHealthResponse>* WatchStageHealth(
-      grpc::CallbackServerContext* context, const v1::WatchStageHealthRequest* request) override;
+                                            const grpc::ByteBuffer* bytes,
+                                            grpc::ByteBuffer* response) override;
+  grpc::ServerWriteReactor<grpc::ByteBuffer>* WatchStageHealth(
+      grpc::CallbackServerContext* context, const grpc::ByteBuffer* bytes) override;
   grpc::ServerUnaryReactor* ReportPromotion(grpc::CallbackServerContext* context,
-                                            const v1::ReportPromotionRequest* request,
-                                            v1::ReportPromotionResponse* response) override;
+                                            const grpc::ByteBuffer* bytes,
+                                            grpc::ByteBuffer* response) override;
   grpc::ServerUnaryReactor* ReportIndicator(grpc::CallbackServerContext* context,
-                                            const v1::ReportIndicatorRequest* request,
-                                            v1::ReportIndicatorResponse* response) override;
+                                            const grpc::ByteBuffer* bytes,
+                                            grpc::ByteBuffer* response) override;
   grpc::ServerUnaryReactor* ListStepKinds(grpc::CallbackServerContext* context,
-                                          const v1::ListStepKindsRequest* request,
-                                          v1::ListStepKindsResponse* response) override;
+                                          const grpc::ByteBuffer* bytes,
+                                          grpc::ByteBuffer* response) override;
 
  private:
   // Gives the call its request id, which is sent back with the answer.
   CallLog BeginCall(grpc::CallbackServerContext* context, const std::string& method);
   grpc::ServerUnaryReactor* Refuse(grpc::CallbackServerContext* context, const CallLog& call,
                                    const absl::Status& status) const;
-  grpc::ServerUnaryReactor* NotServed(grpc::CallbackServerContext* context,
-                                      const std::string& method);
+  // OK, or why the health of Stages cannot be told yet.
+  absl::Status CheckReady() const;
+  // Has a worker change a Stage's record by `change`, which returns false when nothing changes.
+  grpc::ServerUnaryReactor* Report(grpc::CallbackServerContext* context, const CallLog& call,
+                                   const std::string& project, const std::string& stage,
+                                   std::function<bool(stages::StageRecord& record)> change);
 
-  const steps::StepRegistry& registry_;
-  base::WorkerPool& workers_;
+  const Dependencies deps_;
   const ServiceLimits limits_;
-  const base::Clock& clock_;
-  base::Random& random_;
   const observability::Logger log_;
   CallTracker calls_;
+  base::Mutex mutex_;
+  std::map<const WatchCall*, std::weak_ptr<WatchCall>> streams_ ABSL_GUARDED_BY(mutex_);
+  bool draining_ ABSL_GUARDED_BY(mutex_) = false;
 };
 
 }  // namespace gantry::service

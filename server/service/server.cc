@@ -102,7 +102,7 @@ void Server::Shutdown(absl::Duration drain_timeout) {
   if (std::exchange(shut_down_, true)) return;
   // For good: later changes are ignored.
   server_->GetHealthCheckService()->Shutdown();
-  service_.calls().StartDraining();
+  service_.StartDraining();
 
   // gRPC waits for streams of the health service too, which clients keep open for ever. So as soon
   // as no call of ours is left, everything else is cut off.

@@ -9,6 +9,7 @@
 #include "absl/strings/str_join.h"
 #include "server/base/names.h"
 #include "server/base/strings.h"
+#include "server/service/page_token.h"
 #include "server/service/text.h"
 
 namespace gantry::service {
@@ -44,18 +45,20 @@ void CheckText(const char* field, const std::string& text, bool required, Violat
   }
 }
 
-void CheckProjectAndStage(const v1::RunStepRequest& request, Violations& violations) {
-  const std::string& project = request.project();
-  const std::string& stage = request.stage();
-  const bool project_good = base::IsDns1123Label(project);
-  if (!project_good) {
-    const char* expected =
-        "expected a DNS-1123 label: 1 to 63 lower-case letters, digits and '-', with a letter or "
-        "digit at both ends";
-    violations.push_back({"project", project.empty()
-                                         ? base::StrCat("is required; ", expected)
-                                         : base::StrCat(expected, "; ", Quoted(project))});
-  }
+bool CheckProject(const std::string& project, Violations& violations) {
+  if (base::IsDns1123Label(project)) return true;
+  const char* expected =
+      "expected a DNS-1123 label: 1 to 63 lower-case letters, digits and '-', with a letter or "
+      "digit at both ends";
+  violations.push_back({"project", project.empty()
+                                       ? base::StrCat("is required; ", expected)
+                                       : base::StrCat(expected, "; ", Quoted(project))});
+  return false;
+}
+
+void CheckProjectAndStage(const std::string& project, const std::string& stage,
+                          Violations& violations) {
+  const bool project_good = CheckProject(project, violations);
   if (!base::IsDns1123Subdomain(stage)) {
     const char* expected =
         "expected a DNS-1123 subdomain: at most 253 lower-case letters, digits, '-' and '.', with "
@@ -67,6 +70,33 @@ void CheckProjectAndStage(const v1::RunStepRequest& request, Violations& violati
         {"stage", base::StrCat("expected at most 252 characters together with the project, found ",
                                project.size() + stage.size())});
   }
+}
+
+// A number that is no value of an enum is kept by Protobuf as it is.
+void CheckEnum(const std::string& field, int value, bool (*is_valid)(int), bool zero_is_valid,
+               const google::protobuf::EnumDescriptor* descriptor, Violations& violations) {
+  if (is_valid(value) && (value != 0 || zero_is_valid)) return;
+  std::vector<std::string> names;
+  for (int i = 0; i < descriptor->value_count(); ++i) {
+    if (descriptor->value(i)->number() != 0 || zero_is_valid) {
+      names.push_back(descriptor->value(i)->name());
+    }
+  }
+  violations.push_back(
+      {field, base::StrCat("expected one of ", absl::StrJoin(names, ", "), ", found ", value)});
+}
+
+void CheckTtl(const google::protobuf::Duration& ttl, Violations& violations) {
+  // Longer than anybody waits, and far from where times overflow.
+  constexpr std::int64_t kMaxSeconds = 10LL * 366 * 24 * 3600;
+  const bool in_range = ttl.seconds() >= 0 && ttl.seconds() <= kMaxSeconds && ttl.nanos() >= 0 &&
+                        ttl.nanos() <= 999'999'999 && (ttl.seconds() > 0 || ttl.nanos() > 0);
+  if (in_range) return;
+  violations.push_back(
+      {"ttl",
+       base::StrCat("expected more than 0 and at most 10 years (leave it out for an indicator "
+                    "that never expires), found ",
+                    ttl.seconds(), " seconds and ", ttl.nanos(), " nanos")});
 }
 
 void CheckUses(const std::string& uses, const std::vector<std::string_view>& kinds,
@@ -179,7 +209,7 @@ class BadValueFinder {
 Violations ValidateRunStep(const v1::RunStepRequest& request,
                            const std::vector<std::string_view>& kinds, absl::Duration max_wait) {
   Violations violations;
-  CheckProjectAndStage(request, violations);
+  CheckProjectAndStage(request.project(), request.stage(), violations);
   CheckText("promotion", request.promotion(), /*required=*/true, violations);
   CheckText("step", request.step(), /*required=*/false, violations);
   CheckUses(request.uses(), kinds, violations);
@@ -187,6 +217,60 @@ Violations ValidateRunStep(const v1::RunStepRequest& request,
   CheckText("actor", request.actor(), /*required=*/false, violations);
   BadValueFinder("previous_output", violations).Visit(request.previous_output());
   CheckWait(request, max_wait, violations);
+  return violations;
+}
+
+Violations ValidateGetStageHealth(const v1::GetStageHealthRequest& request) {
+  Violations violations;
+  CheckProjectAndStage(request.project(), request.stage(), violations);
+  return violations;
+}
+
+Violations ValidateListStageHealth(const v1::ListStageHealthRequest& request) {
+  Violations violations;
+  if (!request.project().empty()) CheckProject(request.project(), violations);
+  for (int i = 0; i < request.states_size() && violations.size() < kMaxBadValues; ++i) {
+    CheckEnum(base::StrCat("states[", i, "]"), request.states(i), v1::HealthState_IsValid,
+              /*zero_is_valid=*/false, v1::HealthState_descriptor(), violations);
+  }
+  if (request.page_size() < 0) {
+    violations.push_back(
+        {"page_size", base::StrCat("expected 0 or more, found ", request.page_size())});
+  }
+  if (!request.page_token().empty() && !ReadPageToken(request.page_token())) {
+    violations.push_back(
+        {"page_token", base::StrCat("expected next_page_token of an earlier page, or none; ",
+                                    Quoted(request.page_token()))});
+  }
+  return violations;
+}
+
+Violations ValidateWatchStageHealth(const v1::WatchStageHealthRequest& request) {
+  Violations violations;
+  if (!request.stage().empty()) {
+    CheckProjectAndStage(request.project(), request.stage(), violations);
+  } else if (!request.project().empty()) {
+    CheckProject(request.project(), violations);
+  }
+  return violations;
+}
+
+Violations ValidateReportPromotion(const v1::ReportPromotionRequest& request) {
+  Violations violations;
+  CheckProjectAndStage(request.project(), request.stage(), violations);
+  CheckText("promotion", request.promotion(), /*required=*/true, violations);
+  CheckEnum("phase", request.phase(), v1::PromotionPhase_IsValid,
+            /*zero_is_valid=*/false, v1::PromotionPhase_descriptor(), violations);
+  return violations;
+}
+
+Violations ValidateReportIndicator(const v1::ReportIndicatorRequest& request) {
+  Violations violations;
+  CheckProjectAndStage(request.project(), request.stage(), violations);
+  CheckText("name", request.name(), /*required=*/true, violations);
+  CheckEnum("state", request.state(), v1::HealthState_IsValid,
+            /*zero_is_valid=*/true, v1::HealthState_descriptor(), violations);
+  if (request.has_ttl()) CheckTtl(request.ttl(), violations);
   return violations;
 }
 

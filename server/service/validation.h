@@ -18,6 +18,18 @@ std::vector<base::ErrorInfo::FieldViolation> ValidateRunStep(
     const v1::RunStepRequest& request, const std::vector<std::string_view>& kinds,
     absl::Duration max_wait);
 
+// The same for the other requests.
+std::vector<base::ErrorInfo::FieldViolation> ValidateGetStageHealth(
+    const v1::GetStageHealthRequest& request);
+std::vector<base::ErrorInfo::FieldViolation> ValidateListStageHealth(
+    const v1::ListStageHealthRequest& request);
+std::vector<base::ErrorInfo::FieldViolation> ValidateWatchStageHealth(
+    const v1::WatchStageHealthRequest& request);
+std::vector<base::ErrorInfo::FieldViolation> ValidateReportPromotion(
+    const v1::ReportPromotionRequest& request);
+std::vector<base::ErrorInfo::FieldViolation> ValidateReportIndicator(
+    const v1::ReportIndicatorRequest& request);
+
 }  // namespace gantry::service
 
 #endif  // GANTRY_SERVER_SERVICE_VALIDATION_H_

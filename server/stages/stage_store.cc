@@ -13,6 +13,8 @@ using kubernetes::ErrorKind;
 using nlohmann::json;
 
 constexpr std::size_t kMaxLabelBytes = 63;
+constexpr int kMaxUpdates = 8;
+constexpr absl::Duration kUpdateBackoff = absl::Milliseconds(20);
 
 absl::Status NotUnderstood(std::string_view ns, std::string_view name, std::string_view why) {
   return absl::InvalidArgumentError(base::StrCat("StageHealth ", ns, "/", name,
@@ -87,7 +89,44 @@ absl::Status StageStore::Save(StoredStage& stage, base::Context& context) {
   absl::StatusOr<StoredStage> parsed = Parse(*answer, ns_, name);
   if (!parsed.ok()) return parsed.status();
   stage = *std::move(parsed);
+  if (listener_) listener_(stage);
   return absl::OkStatus();
+}
+
+absl::Status StageStore::Update(std::string_view project, std::string_view stage,
+                                absl::FunctionRef<bool(StageRecord& record)> change,
+                                base::Random& random, base::Sleeper& sleeper,
+                                base::Context& context) {
+  for (int attempt = 1;; ++attempt) {
+    absl::StatusOr<StoredStage> stored = Load(project, stage, context);
+    if (!stored.ok()) return stored.status();
+    if (!change(stored->record)) return absl::OkStatus();
+    absl::Status saved = Save(*stored, context);
+    if (!absl::IsAborted(saved) || attempt == kMaxUpdates) return saved;
+    const absl::Duration delay = kUpdateBackoff * (1 << (attempt - 1)) * (0.5 + random.Uniform());
+    if (absl::Status slept = sleeper.Sleep(delay, context); !slept.ok()) return slept;
+  }
+}
+
+absl::StatusOr<StoredStage> StageStore::SaveStatus(std::string_view project, std::string_view stage,
+                                                   std::string_view resource_version,
+                                                   const StageStatus& status,
+                                                   base::Context& context) {
+  const std::string name = StageHealthName(project, stage);
+  const json patch = {{"metadata", {{"resourceVersion", resource_version}}},
+                      {"status", ToJson(status)}};
+  const absl::StatusOr<std::string> answer =
+      client_.MergePatch(kStageHealths, ns_, name, "status",
+                         patch.dump(-1, ' ', false, json::error_handler_t::replace), context);
+  if (!answer.ok()) {
+    const ErrorKind kind = kubernetes::KindOf(answer.status());
+    return kind == ErrorKind::kConflict || kind == ErrorKind::kNotFound
+               ? absl::AbortedError(answer.status().message())
+               : answer.status();
+  }
+  absl::StatusOr<StoredStage> stored = Parse(*answer, ns_, name);
+  if (stored.ok() && listener_) listener_(*stored);
+  return stored;
 }
 
 }  // namespace gantry::stages

@@ -2,15 +2,19 @@
 #ifndef GANTRY_SERVER_STAGES_STAGE_STORE_H_
 #define GANTRY_SERVER_STAGES_STAGE_STORE_H_
 
+#include <functional>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <string_view>
 
+#include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "server/base/context.h"
+#include "server/base/random.h"
 #include "server/kubernetes/client.h"
 #include "server/stages/stage_record.h"
+#include "server/stages/stage_status.h"
 
 namespace gantry::stages {
 
@@ -33,6 +37,12 @@ class StageStore {
   // `ns` is where StageHealths live. `client` outlives the store.
   StageStore(kubernetes::Client& client, std::string ns) : client_(client), ns_(std::move(ns)) {}
 
+  // Told of each stage that was saved, as it is stored now, on the saving thread. Set before the
+  // first call.
+  void SetListener(std::function<void(const StoredStage& stage)> listener) {
+    listener_ = std::move(listener);
+  }
+
   // A live read. A Stage that has no resource yet is an empty record.
   absl::StatusOr<StoredStage> Load(std::string_view project, std::string_view stage,
                                    base::Context& context);
@@ -42,9 +52,22 @@ class StageStore {
   // and decide again.
   absl::Status Save(StoredStage& stage, base::Context& context);
 
+  // Loads, changes and saves, again when somebody else was faster, a few times with jittered
+  // backoff; then ABORTED. `change` returns false when there is nothing to save.
+  absl::Status Update(std::string_view project, std::string_view stage,
+                      absl::FunctionRef<bool(StageRecord& record)> change, base::Random& random,
+                      base::Sleeper& sleeper, base::Context& context);
+
+  // Stores the status of a resource that is known by its resourceVersion; ABORTED when it is not
+  // the current one any more.
+  absl::StatusOr<StoredStage> SaveStatus(std::string_view project, std::string_view stage,
+                                         std::string_view resource_version,
+                                         const StageStatus& status, base::Context& context);
+
  private:
   kubernetes::Client& client_;
   const std::string ns_;
+  std::function<void(const StoredStage& stage)> listener_;
 };
 
 }  // namespace gantry::stages
