@@ -12,6 +12,7 @@ find_package(nlohmann_json CONFIG REQUIRED)
 find_package(valijson CONFIG REQUIRED)
 find_package(yaml-cpp CONFIG REQUIRED)
 find_package(CLI11 CONFIG REQUIRED)
+find_package(prometheus-cpp CONFIG REQUIRED)
 
 # Debian's cpp-httplib is compiled; its pkg-config file carries the macros its headers need.
 find_package(PkgConfig REQUIRED)

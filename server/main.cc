@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // gantry-server: wires the parts together and waits for a signal to stop.
+#include <limits.h>
 #include <signal.h>
 #include <unistd.h>
 
+#include <cstdint>
 #include <cstdio>
 #include <cstdlib>
+#include <functional>
 #include <future>
 #include <memory>
 #include <optional>
@@ -15,21 +18,32 @@
 
 #include "absl/status/status.h"
 #include "server/base/clock.h"
+#include "server/base/context.h"
 #include "server/base/random.h"
 #include "server/base/strings.h"
 #include "server/base/worker_pool.h"
+#include "server/cache/caches.h"
+#include "server/cache/watchers.h"
+#include "server/health/health_cache.h"
+#include "server/health/health_metrics.h"
+#include "server/health/leader_work.h"
+#include "server/kubernetes/api_connection.h"
 #include "server/kubernetes/event_recorder.h"
 #include "server/kubernetes/kube_config.h"
+#include "server/kubernetes/leader_elector.h"
 #include "server/kubernetes/rest_client.h"
 #include "server/observability/admin_server.h"
 #include "server/observability/library_logs.h"
 #include "server/observability/log.h"
+#include "server/observability/metrics.h"
 #include "server/observability/port_file.h"
 #include "server/options/options.h"
 #include "server/service/promotion_step_service.h"
 #include "server/service/server.h"
 #include "server/stages/stage_store.h"
 #include "server/steps/argocd_update.h"
+#include "server/steps/argocd_wait.h"
+#include "server/steps/parked_calls.h"
 #include "server/steps/step_runner.h"
 
 namespace gantry {
@@ -43,6 +57,9 @@ constexpr int kExitBadOptions = 2;
 
 // Calls that may wait for each worker before further ones are refused.
 constexpr std::size_t kQueuedPerWorker = 16;
+// Of the Lease by which replicas agree on a leader.
+constexpr const char* kLeaseName = "gantry";
+constexpr int kHttpConflict = 409;
 
 // Hears SIGTERM and SIGINT: the first asks the program to stop, the second ends it at once. Made
 // before any other thread, so that all of them inherit the blocked signals; lives as long as the
@@ -72,72 +89,217 @@ class StopSignal {
   std::future<int> stopped_ = stop_.get_future();
 };
 
-// What steps are carried out with: the clusters and what is kept in them.
+// The clusters, and what is kept in them.
 struct Clusters {
+  std::shared_ptr<kubernetes::ApiConnection> stages_connection;
+  std::shared_ptr<kubernetes::ApiConnection> argocd_connection;  // may be the same
   std::unique_ptr<kubernetes::Client> stages_client;
-  std::unique_ptr<kubernetes::Client> argocd_client;  // null: the same cluster
-  std::unique_ptr<stages::StageStore> stages;
-  std::unique_ptr<kubernetes::BackgroundEventRecorder> events;
-  std::unique_ptr<base::WorkerPool> helpers;
-
-  kubernetes::Client& argocd() const { return argocd_client ? *argocd_client : *stages_client; }
+  std::unique_ptr<kubernetes::Client> argocd;
+  std::string stage_namespace;
 };
 
-absl::StatusOr<std::unique_ptr<kubernetes::Client>> MakeClient(
-    const options::Options& options, const kubernetes::ClusterConfig& config, const Logger& log) {
+absl::StatusOr<std::shared_ptr<kubernetes::ApiConnection>> ConnectTo(
+    const options::Options& options, const kubernetes::ClusterConfig& config,
+    observability::Metrics& metrics, const Logger& log) {
   kubernetes::ClientOptions client;
   client.user_agent = "gantry-server/" GANTRY_VERSION;
   client.qps = options.kube_qps;
   client.burst = options.kube_burst;
   client.on_warning = [log](std::string_view message) { log.Warning(message); };
+  client.on_attempt = [&metrics](const kubernetes::ApiTarget& /*target*/, int http_status,
+                                 kubernetes::ErrorKind /*kind*/, absl::Duration /*duration*/) {
+    if (http_status == kHttpConflict) metrics.conflicts().Increment({});
+  };
   log.Info("using a cluster", {{"server", config.server}, {"configuration", config.source}});
-  return kubernetes::MakeClient(config, client);
+  return kubernetes::MakeApiConnection(config, client);
 }
 
-absl::StatusOr<Clusters> Connect(const options::Options& options, const Logger& log) {
+absl::StatusOr<Clusters> Connect(const options::Options& options, observability::Metrics& metrics,
+                                 const Logger& log) {
   const kubernetes::Environment environment = kubernetes::ProcessEnvironment();
   const auto config =
       kubernetes::LoadClusterConfig({options.kubeconfig, options.context}, environment);
   if (!config.ok()) return config.status();
   Clusters clusters;
-  auto client = MakeClient(options, *config, log);
-  if (!client.ok()) return client.status();
-  clusters.stages_client = *std::move(client);
+  auto connection = ConnectTo(options, *config, metrics, log);
+  if (!connection.ok()) return connection.status();
+  clusters.stages_connection = clusters.argocd_connection = *std::move(connection);
   if (!options.argocd_kubeconfig.empty() || !options.argocd_context.empty()) {
     const auto argocd_config = kubernetes::LoadClusterConfig(
         {options.argocd_kubeconfig.empty() ? options.kubeconfig : options.argocd_kubeconfig,
          options.argocd_context},
         environment);
     if (!argocd_config.ok()) return argocd_config.status();
-    client = MakeClient(options, *argocd_config, log);
-    if (!client.ok()) return client.status();
-    clusters.argocd_client = *std::move(client);
+    connection = ConnectTo(options, *argocd_config, metrics, log);
+    if (!connection.ok()) return connection.status();
+    clusters.argocd_connection = *std::move(connection);
   }
+  clusters.stages_client = std::make_unique<kubernetes::RestClient>(clusters.stages_connection);
+  clusters.argocd = std::make_unique<kubernetes::RestClient>(clusters.argocd_connection);
 
-  std::string stage_namespace = options.stage_namespace;
-  if (stage_namespace.empty()) stage_namespace = kubernetes::PodNamespace(environment);
-  if (stage_namespace.empty()) stage_namespace = config->ns;
-  log.Info("keeping StageHealths", {{"namespace", stage_namespace}});
-  clusters.stages = std::make_unique<stages::StageStore>(*clusters.stages_client, stage_namespace);
-  clusters.events = std::make_unique<kubernetes::BackgroundEventRecorder>(
-      clusters.argocd(), "gantry", base::SystemClock(), log);
-  const auto step_workers = static_cast<std::size_t>(options.step_workers);
-  clusters.helpers = std::make_unique<base::WorkerPool>(step_workers, step_workers);
+  clusters.stage_namespace = options.stage_namespace;
+  if (clusters.stage_namespace.empty()) {
+    clusters.stage_namespace = kubernetes::PodNamespace(environment);
+  }
+  if (clusters.stage_namespace.empty()) clusters.stage_namespace = config->ns;
+  log.Info("keeping StageHealths", {{"namespace", clusters.stage_namespace}});
   return clusters;
 }
 
-// The kinds of step this server carries out. This is the place to add one.
-steps::StepRegistry BuildStepRegistry(const options::Options& options, const Clusters& clusters) {
-  steps::StepRegistry registry;
-  registry.Add(std::make_unique<steps::ArgocdUpdate>(
-      steps::ArgocdUpdate::Options{.argocd_namespace = options.argocd_namespace,
-                                   .watch_namespaces = options.watch_namespaces,
-                                   .max_sync_attempts = options.max_sync_attempts,
-                                   .operation_initiator = options.operation_initiator},
-      steps::ArgocdUpdate::Dependencies{clusters.argocd(), *clusters.stages, *clusters.events,
-                                        *clusters.helpers, base::SystemClock(),
-                                        base::SystemRandom(), base::SystemSleeper()}));
-  return registry;
+// A thread that works within a context and is told to end by it.
+class Background {
+ public:
+  explicit Background(std::function<void(base::Context& context)> work)
+      : thread_([this, work = std::move(work)] { work(context_); }) {}
+  ~Background() {
+    context_.Cancel();
+    thread_.join();
+  }
+  Background(const Background&) = delete;
+  Background& operator=(const Background&) = delete;
+
+ private:
+  base::Context context_;
+  std::thread thread_;
+};
+
+// One name for each process, so that two replicas on one host are told apart.
+std::string Identity() {
+  char host[HOST_NAME_MAX + 1] = {};
+  gethostname(host, sizeof host - 1);
+  return base::StrCat(host, "_",
+                      absl::Hex(static_cast<std::uint32_t>(base::SystemRandom().Uniform() * 0x1p32),
+                                absl::kZeroPad8));
+}
+
+// Everything but the listeners, in the order in which one part is built on another.
+class Parts {
+ public:
+  Parts(const options::Options& options, Clusters clusters, observability::Metrics& metrics,
+        const Logger& log)
+      : clusters_(std::move(clusters)),
+        caches_(options.watch_namespaces, options.staleness_limit, base::SystemClock()),
+        stages_(*clusters_.stages_client, clusters_.stage_namespace),
+        events_(*clusters_.argocd, "gantry", base::SystemClock(), log),
+        helpers_(static_cast<std::size_t>(options.step_workers),
+                 static_cast<std::size_t>(options.step_workers)),
+        health_({caches_, base::SystemClock(),
+                 [&metrics](absl::Duration took) { metrics.propagation().Observe(took); }}),
+        parked_(caches_),
+        leader_work_({health_, caches_, stages_, *clusters_.argocd, caches_.applications,
+                      base::SystemClock()},
+                     log),
+        elector_(*clusters_.stages_client, ElectorOptions(clusters_.stage_namespace, log)) {
+    caches_.applications.SetListener([this](const argocd::ApplicationName& name) {
+      health_.ApplicationChanged(name);
+      parked_.ApplicationChanged(name);
+    });
+    caches_.stages.SetListener([this](const cache::StageName& name) {
+      health_.StageChanged(name);
+      parked_.StageChanged(name);
+    });
+    caches_.freshness.SetListener([this] { health_.FreshnessChanged(); });
+    stages_.SetListener(
+        [this](const stages::StoredStage& stage) { cache::PutOwnWrite(caches_.stages, stage); });
+    AddSteps(options);
+    AddMetrics(metrics);
+    Start(metrics, log);
+  }
+
+  const steps::StepRegistry& registry() const { return registry_; }
+  stages::StageStore& stages() { return stages_; }
+  health::HealthCache& health() { return health_; }
+  steps::ParkedCalls& parked() { return parked_; }
+  const cache::Caches& caches() const { return caches_; }
+
+ private:
+  static kubernetes::LeaderElectorOptions ElectorOptions(const std::string& ns, const Logger& log) {
+    kubernetes::LeaderElectorOptions options;
+    options.ns = ns;
+    options.name = kLeaseName;
+    options.identity = Identity();
+    options.on_message = [log](std::string_view message) { log.Info(message); };
+    return options;
+  }
+
+  // The kinds of step this server carries out. This is the place to add one.
+  void AddSteps(const options::Options& options) {
+    registry_.Add(std::make_unique<steps::ArgocdUpdate>(
+        steps::ArgocdUpdate::Options{.argocd_namespace = options.argocd_namespace,
+                                     .watch_namespaces = options.watch_namespaces,
+                                     .max_sync_attempts = options.max_sync_attempts,
+                                     .operation_initiator = options.operation_initiator},
+        steps::ArgocdUpdate::Dependencies{*clusters_.argocd, stages_, events_, helpers_, caches_,
+                                          base::SystemClock(), base::SystemRandom(),
+                                          base::SystemSleeper()}));
+    registry_.Add(std::make_unique<steps::ArgocdWait>(
+        steps::ArgocdWait::Options{.argocd_namespace = options.argocd_namespace,
+                                   .watch_namespaces = options.watch_namespaces},
+        steps::ArgocdWait::Dependencies{*clusters_.argocd, stages_, helpers_, caches_,
+                                        base::SystemClock(), base::SystemRandom(),
+                                        base::SystemSleeper()}));
+  }
+
+  void AddMetrics(observability::Metrics& metrics) {
+    metrics.AddCollector([this] { return health::CollectHealthMetrics(health_, caches_); });
+    metrics.AddCollector([this] {
+      return std::vector<prometheus::MetricFamily>{
+          {"leader_election_master_status",
+           "1 while this process does what one replica does for all, else 0.",
+           prometheus::MetricType::Gauge,
+           {observability::GaugeValue({{"name", kLeaseName}}, elector_.IsLeader() ? 1 : 0)}}};
+    });
+  }
+
+  void Start(observability::Metrics& metrics, const Logger& log) {
+    background_.push_back(
+        std::make_unique<Background>([this](base::Context& context) { health_.Run(context); }));
+    background_.push_back(
+        std::make_unique<Background>([this](base::Context& context) { parked_.Run(context); }));
+    background_.push_back(std::make_unique<Background>([this](base::Context& context) {
+      elector_.Run([this](base::Context& term) { leader_work_.Lead(term); }, context);
+    }));
+    cache::Watchers::Observers observers;
+    observers.on_event = [&metrics](std::string_view resource, std::string_view type) {
+      metrics.watch_events().Increment(
+          {{"resource", std::string(resource)}, {"type", std::string(type)}});
+    };
+    observers.on_restart = [&metrics](std::string_view resource, std::string_view reason) {
+      metrics.watch_restarts().Increment(
+          {{"resource", std::string(resource)}, {"reason", std::string(reason)}});
+    };
+    watchers_ = std::make_unique<cache::Watchers>(caches_, clusters_.stages_connection,
+                                                  clusters_.stage_namespace,
+                                                  clusters_.argocd_connection, observers, log);
+  }
+
+  const Clusters clusters_;
+  cache::Caches caches_;
+  stages::StageStore stages_;
+  kubernetes::BackgroundEventRecorder events_;
+  base::WorkerPool helpers_;
+  health::HealthCache health_;
+  steps::ParkedCalls parked_;
+  health::LeaderWork leader_work_;
+  kubernetes::LeaderElector elector_;
+  steps::StepRegistry registry_;
+  std::vector<std::unique_ptr<Background>> background_;
+  std::unique_ptr<cache::Watchers> watchers_;
+};
+
+void CountStep(const service::StepEnd& end, observability::Metrics& metrics) {
+  // Named as the contract does, without the prefix.
+  const std::string status =
+      end.answer == nullptr
+          ? absl::StatusCodeToString(end.error.code())
+          : v1::StepStatus_Name(end.answer->status()).substr(sizeof "STEP_STATUS");
+  const std::string reason =
+      end.answer == nullptr || end.answer->reason() == v1::STEP_REASON_UNSPECIFIED
+          ? ""
+          : v1::StepReason_Name(end.answer->reason()).substr(sizeof "STEP_REASON");
+  metrics.step_runs().Increment(
+      {{"uses", end.request.uses()}, {"status", status}, {"reason", reason}});
+  metrics.ObserveStep(end.request.uses(), end.duration);
 }
 
 int Fail(const Logger& log, const absl::Status& status) {
@@ -147,20 +309,29 @@ int Fail(const Logger& log, const absl::Status& status) {
 
 int Serve(const options::Options& options, const Logger& log, StopSignal& stop) {
   ServingState state;
-  auto admin =
-      observability::AdminServer::Start(options.admin_listen.host, options.admin_listen.port,
-                                        {{"serving", [&state] { return state.WhyNot(); }}});
+  observability::Metrics metrics(GANTRY_VERSION, base::SystemClock().Now());
+  auto clusters = Connect(options, metrics, log);
+  if (!clusters.ok()) return Fail(log, clusters.status());
+  Parts parts(options, *std::move(clusters), metrics, log);
+  const cache::Freshness& freshness = parts.caches().freshness;
+  auto admin = observability::AdminServer::Start(
+      options.admin_listen.host, options.admin_listen.port,
+      {{"serving", [&state] { return state.WhyNot(); }},
+       {"caches-synced", [&freshness] { return freshness.WhyNotSynced(); }},
+       {"caches-fresh", [&freshness] { return freshness.WhyNotFresh(); }}},
+      [&metrics] { return metrics.Serialize(); });
   if (!admin.ok()) return Fail(log, admin.status());
 
-  const absl::StatusOr<Clusters> clusters = Connect(options, log);
-  if (!clusters.ok()) return Fail(log, clusters.status());
-  const steps::StepRegistry registry = BuildStepRegistry(options, *clusters);
   const auto step_workers = static_cast<std::size_t>(options.step_workers);
   base::WorkerPool workers(step_workers, step_workers * kQueuedPerWorker);
   service::ServiceLimits limits;
   limits.max_wait = options.max_wait;
-  service::PromotionStepServiceImpl service(registry, workers, limits, base::SystemClock(),
-                                            base::SystemRandom(), log);
+  limits.argocd_namespace = options.argocd_namespace;
+  service::PromotionStepServiceImpl service(
+      {parts.registry(), workers, parts.parked(), parts.stages(), parts.health(),
+       base::SystemClock(), base::SystemRandom(), base::SystemSleeper(),
+       [&metrics](const service::StepEnd& end) { CountStep(end, metrics); }},
+      limits, log);
   service::ServerOptions server_options;
   server_options.host = options.listen.host;
   server_options.port = options.listen.port;

@@ -10,11 +10,12 @@ build_packages=(
   libgrpc++-dev protobuf-compiler protobuf-compiler-grpc libprotobuf-dev
   libabsl-dev libspdlog-dev libcurl4-openssl-dev libssl-dev libsimdjson-dev nlohmann-json3-dev
   libvalijson-dev libyaml-cpp-dev libcli11-dev libcpp-httplib-dev
+  prometheus-cpp-dev
   libgtest-dev libgmock-dev curl openssl
 )
 test_packages=(
   "${build_packages[@]}"
-  clang clang-format clang-tidy shellcheck npm
+  clang clang-format clang-tidy shellcheck npm prometheus
 )
 
 case "${1:-}" in

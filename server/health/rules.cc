@@ -218,10 +218,11 @@ class ApplicationRules {
 
   // What was compared is what is desired, but the two differ: so it counts what was deployed.
   void JudgeDeployed(const ObservedOperationState& state) {
-    const std::string sync =
-        app_.sync_status.empty() ? "not compared with its sources" : app_.sync_status.str();
+    const std::string sync = app_.sync_status.empty()
+                                 ? " is not compared with its sources"
+                                 : base::StrCat(" has sync status ", app_.sync_status.view());
     if (!argocd::IsCompleted(state.phase.view()) || !state.sync_result) {
-      Say(" is ", sync, ", and its last operation ",
+      Say(sync, ", and its last operation ",
           argocd::IsCompleted(state.phase.view())
               ? base::StrCat("(", state.phase.view(), ") deployed no revision")
               : "was given up before it was complete",
@@ -234,10 +235,10 @@ class ApplicationRules {
     for (std::size_t i = 0; i < desired_.size(); ++i) {
       if (argocd::IsReached(desired_, i, state.phase.view(), *state.sync_result)) continue;
       const auto& deployed = state.sync_result->revisions;
-      Say(" is ", sync, ", and its last operation (", state.phase.view(), ") deployed ",
+      Say(sync, ", and its last operation (", state.phase.view(), ") deployed ",
           deployed.size() == desired_.size()
               ? base::StrCat("revision ", Quote(deployed[i].view()))
-              : base::StrCat("another number of sources (", deployed.size(), ")"),
+              : base::StrCat(Counted(deployed.size(), "revision"), " instead of ", desired_.size()),
           " of source ", SourceText(i), ", expected ", Quote(desired_[i]));
     }
   }
@@ -256,7 +257,7 @@ class ApplicationRules {
       Say(" is progressing: Argo CD has not assessed its health yet");
       return v1::HEALTH_STATE_PROGRESSING;
     }
-    Say(" is ", app_.health_status.view(), Explanation(app_.health_message));
+    Say(" has health status ", app_.health_status.view(), Explanation(app_.health_message));
     const bool on_its_way =
         app_.health_status == "Progressing" || app_.health_status == "Suspended";
     return on_its_way ? v1::HEALTH_STATE_PROGRESSING : v1::HEALTH_STATE_UNHEALTHY;

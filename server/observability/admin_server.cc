@@ -21,6 +21,7 @@ constexpr std::size_t kQueuedConnections = 64;
 constexpr std::time_t kSocketTimeoutSeconds = 5;
 constexpr std::size_t kMaxRequestBody = 4096;
 constexpr const char* kText = "text/plain; charset=utf-8";
+constexpr const char* kMetrics = "text/plain; version=0.0.4; charset=utf-8";
 
 // The library's own pool queues connections without bound.
 class ConnectionQueue final : public httplib::TaskQueue {
@@ -50,18 +51,25 @@ std::string ServingState::WhyNot() const {
   return "";
 }
 
-AdminServer::AdminServer(std::vector<ReadinessCheck> checks)
+AdminServer::AdminServer(std::vector<ReadinessCheck> checks, std::function<std::string()> metrics)
     : checks_(std::move(checks)),
+      metrics_(std::move(metrics)),
       // Every endpoint there is.
       endpoints_{
           {"/livez", [this](const auto& request, auto& response) { Livez(request, response); }},
           {"/readyz", [this](const auto& request, auto& response) { Readyz(request, response); }},
+          {"/metrics",
+           [this](const auto& /*request*/, auto& response) {
+             response.status = 200;
+             response.set_content(metrics_(), kMetrics);
+           }},
       },
       server_(std::make_unique<httplib::Server>()) {}
 
 absl::StatusOr<std::unique_ptr<AdminServer>> AdminServer::Start(
-    const std::string& host, int port, std::vector<ReadinessCheck> checks) {
-  std::unique_ptr<AdminServer> admin(new AdminServer(std::move(checks)));
+    const std::string& host, int port, std::vector<ReadinessCheck> checks,
+    std::function<std::string()> metrics) {
+  std::unique_ptr<AdminServer> admin(new AdminServer(std::move(checks), std::move(metrics)));
   httplib::Server& server = *admin->server_;
   // By default the library lets several processes listen on one port.
   server.set_socket_options([](int fd) {

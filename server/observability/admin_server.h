@@ -44,14 +44,18 @@ class ServingState {
 // that they answer however busy the service is:
 //   /livez    200 while the process can answer at all; asks nothing and nobody
 //   /readyz   200 when every check passes, else 503 with the reasons
-// Both take `?verbose`, which lists the checks one a line. Anything else is 404 with the list of
-// paths. A connection carries one request. Owned by the wiring; serves from Start until it is
-// destroyed.
+//   /metrics  what Prometheus scrapes
+// The first two take `?verbose`, which lists the checks one a line. Anything else is 404 with the
+// list of paths. A connection carries one request. Owned by the wiring; serves from Start until it
+// is destroyed.
 class AdminServer {
  public:
   // An error is one sentence for whoever started the program.
+  // `metrics` writes them in Prometheus' text format; called as the checks are, but may take a
+  // moment.
   static absl::StatusOr<std::unique_ptr<AdminServer>> Start(const std::string& host, int port,
-                                                            std::vector<ReadinessCheck> checks);
+                                                            std::vector<ReadinessCheck> checks,
+                                                            std::function<std::string()> metrics);
   // Ends the requests in progress within seconds, and the threads.
   ~AdminServer();
   AdminServer(const AdminServer&) = delete;
@@ -67,12 +71,13 @@ class AdminServer {
     Handler handler;
   };
 
-  explicit AdminServer(std::vector<ReadinessCheck> checks);
+  AdminServer(std::vector<ReadinessCheck> checks, std::function<std::string()> metrics);
   void Handle(const httplib::Request& request, httplib::Response& response) const;
   void Livez(const httplib::Request& request, httplib::Response& response) const;
   void Readyz(const httplib::Request& request, httplib::Response& response) const;
 
   const std::vector<ReadinessCheck> checks_;
+  const std::function<std::string()> metrics_;
   const std::vector<Endpoint> endpoints_;
   const std::unique_ptr<httplib::Server> server_;
   int port_ = 0;

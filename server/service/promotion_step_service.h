@@ -22,6 +22,7 @@
 #include "server/observability/log.h"
 #include "server/service/call.h"
 #include "server/service/call_tracker.h"
+#include "server/service/run_step_call.h"
 #include "server/stages/stage_store.h"
 #include "server/steps/parked_calls.h"
 #include "server/steps/step_runner.h"
@@ -67,10 +68,7 @@ class PromotionStepServiceImpl final : public PromotionStepServiceMethods {
     const base::Clock& clock;
     base::Random& random;
     base::Sleeper& sleeper;
-    // Told of the end of each RunStep, for metrics; a null response: it ended with an error.
-    std::function<void(const v1::RunStepRequest& request, const v1::RunStepResponse* response,
-                       absl::Duration duration)>
-        on_step_end;
+    StepEndListener on_step_end;  // may be empty
   };
 
   PromotionStepServiceImpl(Dependencies dependencies, const ServiceLimits& limits,

@@ -118,7 +118,8 @@ void RunStepCall::Answer() {
   SerializeTo(answer_, response_);
   LogVerdict(call_, environment_.clock, answer_);
   if (environment_.on_end) {
-    environment_.on_end(request_, &answer_, environment_.clock.SinceBoot() - call_.begun);
+    environment_.on_end(
+        {request_, &answer_, absl::OkStatus(), environment_.clock.SinceBoot() - call_.begun});
   }
   Finish(grpc::Status::OK);
 }
@@ -127,7 +128,7 @@ void RunStepCall::End(absl::Status status) {
   status = ExplainDefaultDeadline(std::move(status), default_deadline_);
   LogError(call_, environment_.clock, status);
   if (environment_.on_end) {
-    environment_.on_end(request_, nullptr, environment_.clock.SinceBoot() - call_.begun);
+    environment_.on_end({request_, nullptr, status, environment_.clock.SinceBoot() - call_.begun});
   }
   Finish(ToGrpcStatus(status));
 }

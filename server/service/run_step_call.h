@@ -23,6 +23,15 @@
 
 namespace gantry::service {
 
+// How a call of RunStep ended, for metrics.
+struct StepEnd {
+  const v1::RunStepRequest& request;
+  const v1::RunStepResponse* answer;  // null: an error
+  absl::Status error;
+  absl::Duration duration;
+};
+using StepEndListener = std::function<void(const StepEnd& end)>;
+
 // One RunStep from its admission on. A worker carries it out; where the step is RUNNING and the
 // caller would rather wait, it is parked, and a worker carries it out again when something has
 // changed, until there is another answer or the wait is over. While it is parked it holds no
@@ -39,9 +48,7 @@ class RunStepCall final : public grpc::ServerUnaryReactor {
     steps::ParkedCalls& parked;
     const base::Clock& clock;
     CallTracker& calls;
-    // Told of the end of each call, for metrics; a null response: it ended with an error.
-    const std::function<void(const v1::RunStepRequest& request, const v1::RunStepResponse* response,
-                             absl::Duration duration)>& on_end;
+    const StepEndListener& on_end;  // may be empty
   };
 
   RunStepCall(v1::RunStepRequest request, const Environment& environment, CallLog call,
