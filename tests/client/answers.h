@@ -4,6 +4,7 @@
 
 #include <grpcpp/support/status.h>
 
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <utility>
@@ -39,6 +40,52 @@ inline v1::RunStepResponse Running(absl::Duration retry_after = absl::ZeroDurati
     SetDuration(retry_after, *response.mutable_retry_after());
   }
   return response;
+}
+
+inline v1::StageHealth Stage(const std::string& project, const std::string& stage,
+                             v1::HealthState state = v1::HEALTH_STATE_HEALTHY) {
+  v1::StageHealth health;
+  health.set_project(project);
+  health.set_stage(stage);
+  health.set_state(state);
+  return health;
+}
+
+inline v1::WatchStageHealthResponse Updated(v1::StageHealth health) {
+  v1::WatchStageHealthResponse event;
+  *event.mutable_updated() = std::move(health);
+  return event;
+}
+
+inline v1::WatchStageHealthResponse Deleted(const std::string& project, const std::string& stage) {
+  v1::WatchStageHealthResponse event;
+  event.mutable_deleted()->set_project(project);
+  event.mutable_deleted()->set_stage(stage);
+  return event;
+}
+
+inline v1::WatchStageHealthResponse Synced(std::int64_t observed_seconds = 0) {
+  v1::WatchStageHealthResponse event;
+  event.mutable_synced();
+  if (observed_seconds != 0) event.mutable_observed_time()->set_seconds(observed_seconds);
+  return event;
+}
+
+inline v1::ListStageHealthResponse Page(const std::vector<v1::StageHealth>& stages,
+                                        const std::string& next_page_token = "") {
+  v1::ListStageHealthResponse page;
+  for (const v1::StageHealth& health : stages) *page.add_stages() = health;
+  page.set_next_page_token(next_page_token);
+  return page;
+}
+
+// An event in short: "+shop/prod HEALTHY", "-shop/prod", "synced".
+inline std::string InShort(const v1::WatchStageHealthResponse& event) {
+  if (event.has_synced()) return "synced";
+  if (event.has_deleted()) return "-" + event.deleted().project() + "/" + event.deleted().stage();
+  if (!event.has_updated()) return "?";
+  return "+" + event.updated().project() + "/" + event.updated().stage() + " " +
+         v1::HealthState_Name(event.updated().state()).substr(sizeof "HEALTH_STATE_" - 1);
 }
 
 // The details of an error, as the service sends them.

@@ -111,6 +111,51 @@ TEST(CommandLineTest, AddressesThatAreTaken) {
   }
 }
 
+TEST(CommandLineTest, HealthOfAllStagesNeedsNothing) {
+  const CommandLine line = Parse({"health"});
+  ASSERT_TRUE(line.health) << ::testing::PrintToString(line.mistakes);
+  EXPECT_FALSE(line.run_step);
+  EXPECT_EQ(line.health->server, "127.0.0.1:50051");
+  EXPECT_EQ(line.health->project, "");
+  EXPECT_EQ(line.health->stage, "");
+  EXPECT_FALSE(line.health->watch);
+  EXPECT_FALSE(line.health->timeout);
+  EXPECT_EQ(line.health->output, OutputFormat::kTable);
+}
+
+TEST(CommandLineTest, HealthOfAProjectOrAStageWithEveryFlag) {
+  const CommandLine project = Parse({"health", "shop", "-w", "-o", "yaml"});
+  ASSERT_TRUE(project.health) << ::testing::PrintToString(project.mistakes);
+  EXPECT_EQ(project.health->project, "shop");
+  EXPECT_EQ(project.health->stage, "");
+  EXPECT_TRUE(project.health->watch);
+  EXPECT_EQ(project.health->output, OutputFormat::kYaml);
+
+  const CommandLine stage = Parse({"health", "--watch", "--server=[::1]:1", "--timeout", "90s",
+                                   "--output", "json", "shop/prod.eu"});
+  ASSERT_TRUE(stage.health) << ::testing::PrintToString(stage.mistakes);
+  EXPECT_EQ(stage.health->project, "shop");
+  EXPECT_EQ(stage.health->stage, "prod.eu");
+  EXPECT_TRUE(stage.health->watch);
+  EXPECT_EQ(stage.health->server, "[::1]:1");
+  EXPECT_EQ(stage.health->timeout, absl::Seconds(90));
+  EXPECT_EQ(stage.health->output, OutputFormat::kJson);
+}
+
+TEST(CommandLineTest, VariablesStandInForFlagsOfHealthButNameNoStage) {
+  const CommandLine line = Parse({"health"}, {{"GANTRY_SERVER", "[::1]:1"},
+                                              {"GANTRY_PROJECT", "demo"},
+                                              {"GANTRY_STAGE", "prod"},
+                                              {"GANTRY_TIMEOUT", "1h"},
+                                              {"GANTRY_OUTPUT", "json"}});
+  ASSERT_TRUE(line.health) << ::testing::PrintToString(line.mistakes);
+  EXPECT_EQ(line.health->server, "[::1]:1");
+  EXPECT_EQ(line.health->project, "");
+  EXPECT_EQ(line.health->stage, "");
+  EXPECT_EQ(line.health->timeout, absl::Hours(1));
+  EXPECT_EQ(line.health->output, OutputFormat::kJson);
+}
+
 struct MistakeCase {
   std::string name;
   std::vector<std::string> arguments;
@@ -123,6 +168,7 @@ class CommandLineMistakeTest : public ::testing::TestWithParam<MistakeCase> {};
 TEST_P(CommandLineMistakeTest, EveryMistakeIsTold) {
   const CommandLine line = Parse(GetParam().arguments, GetParam().variables);
   EXPECT_FALSE(line.run_step);
+  EXPECT_FALSE(line.health);
   EXPECT_EQ(line.text, "");
   ASSERT_EQ(line.mistakes.size(), GetParam().mistakes.size())
       << ::testing::PrintToString(line.mistakes);
@@ -170,6 +216,23 @@ INSTANTIATE_TEST_SUITE_P(
         {"BlankInAddress", With({"f", "--server", "a b:1"}), {"expected the gRPC address"}},
         {"NotUtf8", With({"f", "--actor", "\xff"}), {"--actor is \"\\xff\"; expected text in UTF"}},
         {"ControlCharacters", With({"f", "--\x1b[31m"}), {"\"--\\x1b[31m\""}},
+        {"HealthOfTooDeepAName",
+         {"health", "a/b/c"},
+         {"The Stage is \"a/b/c\"; expected a project"}},
+        {"HealthOfNoStage", {"health", "shop/"}, {"The Stage is \"shop/\"; expected"}},
+        {"HealthOfNoProject", {"health", "/prod"}, {"The Stage is \"/prod\"; expected"}},
+        {"HealthOfNothing", {"health", ""}, {"The Stage is \"\"; expected"}},
+        {"HealthOfNoText", {"health", "a\xff"}, {"The Stage is \"a\\xff\"; expected"}},
+        {"HealthOfTwo", {"health", "a", "b"}, {"Nothing is expected at \"b\""}},
+        {"HealthWithTheFlagsOfAStep",
+         {"health", "--project", "shop"},
+         {"There is no flag \"--project\"; see gantryctl health --help"}},
+        {"HealthWithoutValues",
+         {"health", "--timeout"},
+         {"--timeout has no value; expected DURATION after it, see gantryctl health --help"}},
+        {"HealthWithSeveralMistakes",
+         {"health", "a/b/c", "--timeout", "5", "-o", "xml", "--server", "x"},
+         {"--server is \"x\"", "--timeout is \"5\"", "--output is \"xml\"", "The Stage is"}},
         {"VersionOfSomething", {"version", "x"}, {"Nothing is expected at \"x\""}},
     }),
     [](const auto& test) { return test.param.name; });
@@ -186,6 +249,17 @@ TEST(CommandLineTest, HelpAndVersionArePrinted) {
     EXPECT_THAT(line.text, HasSubstr("GANTRY_SERVER"));
     EXPECT_THAT(line.text, HasSubstr("Exit codes:"));
     EXPECT_THAT(line.text, HasSubstr("gantryctl run-step --project demo"));
+    EXPECT_THAT(line.mistakes, IsEmpty());
+  }
+  for (const std::vector<std::string>& arguments : std::vector<std::vector<std::string>>{
+           {"health", "--help"}, {"health", "-h", "--frob"}, {"--help", "health"}}) {
+    const CommandLine line = Parse(arguments);
+    EXPECT_THAT(line.text, HasSubstr("--watch"));
+    EXPECT_THAT(line.text, HasSubstr("PROJECT[/STAGE]"));
+    EXPECT_THAT(line.text, HasSubstr("GANTRY_SERVER"));
+    EXPECT_THAT(line.text, HasSubstr("UTC"));
+    EXPECT_THAT(line.text, HasSubstr("Exit codes:"));
+    EXPECT_THAT(line.text, HasSubstr("gantryctl health shop/prod"));
     EXPECT_THAT(line.mistakes, IsEmpty());
   }
   for (const std::vector<std::string>& arguments :

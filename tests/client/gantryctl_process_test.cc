@@ -16,6 +16,7 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "client/gantryctl/yaml.h"
@@ -29,9 +30,14 @@ namespace {
 
 using client::Answer;
 using client::GrpcError;
+using client::HealthScript;
+using client::Page;
 using client::Running;
 using client::ScriptedService;
+using client::Stage;
+using client::Synced;
 using client::UnusedPort;
+using client::Updated;
 using client::WireAnswer;
 using ::testing::ContainsRegex;
 using ::testing::HasSubstr;
@@ -54,6 +60,9 @@ struct Invocation {
   bool err_is_terminal = false;
   // Called while the program runs, with its process id.
   std::function<void(pid_t)> meanwhile;
+  // Texts to wait for on its standard output, one after the other, and what is done when each has
+  // come.
+  std::vector<std::pair<std::string, std::function<void(pid_t)>>> once_printed;
 };
 
 // One end for the program, one for the test; both are closed at the end of it.
@@ -81,7 +90,9 @@ struct Channel {
   }
 };
 
-void ReadAll(int out_fd, std::string& out, int err_fd, std::string& err) {
+// Calls `on_out` whenever there is more in `out`.
+void ReadAll(int out_fd, std::string& out, int err_fd, std::string& err,
+             const std::function<void()>& on_out) {
   pollfd polled[2] = {{out_fd, POLLIN, 0}, {err_fd, POLLIN, 0}};
   std::string* const texts[2] = {&out, &err};
   int open = 2;
@@ -93,6 +104,7 @@ void ReadAll(int out_fd, std::string& out, int err_fd, std::string& err) {
       const ssize_t size = read(polled[i].fd, buffer, sizeof buffer);
       if (size > 0) {
         texts[i]->append(buffer, static_cast<std::size_t>(size));
+        if (i == 0) on_out();
       } else if (size == 0 || errno != EINTR) {
         // A terminal ends with EIO once nobody has the other end.
         polled[i].fd = -1;
@@ -152,7 +164,15 @@ Outcome Gantryctl(const Invocation& invocation) {
     }
     close(in.mine);
     if (invocation.meanwhile) invocation.meanwhile(pid);
-    ReadAll(out.mine, outcome.out, err.mine, outcome.err);
+    std::size_t awaited = 0;
+    const auto& once_printed = invocation.once_printed;
+    ReadAll(out.mine, outcome.out, err.mine, outcome.err, [&] {
+      for (; awaited < once_printed.size() &&
+             outcome.out.find(once_printed[awaited].first) != std::string::npos;
+           ++awaited) {
+        once_printed[awaited].second(pid);
+      }
+    });
     int status = 0;
     waitpid(pid, &status, 0);
     if (WIFEXITED(status)) outcome.exit_code = WEXITSTATUS(status);
@@ -390,6 +410,150 @@ TEST_F(ProcessTest, ASignalDuringADryRunSaysThatNothingChanged) {
   const Outcome outcome = Gantryctl(invocation);
   EXPECT_EQ(outcome.exit_code, 130);
   EXPECT_THAT(outcome.err, HasSubstr("a dry run changes nothing"));
+}
+
+Invocation Health(const std::string& address, const std::vector<std::string>& more = {}) {
+  Invocation invocation;
+  invocation.arguments = {"health", "--server", address};
+  invocation.arguments.insert(invocation.arguments.end(), more.begin(), more.end());
+  return invocation;
+}
+
+TEST_F(ProcessTest, TheHealthOfAllStagesIsPrinted) {
+  ScriptedService service(
+      HealthScript{{}, {Page({Stage("shop", "prod")}, "t1"), Page({Stage("shop", "test")})}, {}});
+  const Outcome outcome = Gantryctl(Health(service.address()));
+  EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
+  EXPECT_EQ(outcome.out,
+            "PROJECT  STAGE  STATE    PROMOTION  SINCE  ISSUES\n"
+            "shop     prod   HEALTHY  -          -      -\n"
+            "shop     test   HEALTHY  -          -      -\n");
+  EXPECT_EQ(outcome.err, "");
+  ASSERT_EQ(service.list_requests().size(), 2u);
+  EXPECT_EQ(service.list_requests()[1].page_token(), "t1");
+}
+
+TEST_F(ProcessTest, ExitCodesOfHealth) {
+  v1::GetStageHealthResponse unhealthy;
+  *unhealthy.mutable_health() = Stage("shop", "prod", v1::HEALTH_STATE_UNHEALTHY);
+  const struct {
+    const char* name;
+    HealthScript script;
+    std::vector<std::string> arguments;
+    int exit_code;
+    std::string out;  // a part of each
+    std::string err;
+  } cases[] = {
+      {"Unhealthy", {{unhealthy}, {}, {}}, {"shop/prod"}, 0, "UNHEALTHY", ""},
+      {"UnknownStage",
+       {{GrpcError(grpc::StatusCode::NOT_FOUND, "no such Stage", {"STAGE_NOT_FOUND", {}, {}})},
+        {Page({Stage("shop", "prod")})},
+        {}},
+       {"shop/prdo"},
+       1,
+       "",
+       "gantryctl: no Stage shop/prdo; did you mean shop/prod?\n"},
+      {"PermissionDenied",
+       {{}, {GrpcError(grpc::StatusCode::PERMISSION_DENIED, "not yours")}, {}},
+       {"shop"},
+       1,
+       "",
+       "PERMISSION_DENIED: not yours"},
+      {"AWatchThatIsDenied",
+       {{}, {}, {{{}, GrpcError(grpc::StatusCode::PERMISSION_DENIED, "not yours")}}},
+       {"-w"},
+       1,
+       "",
+       "PERMISSION_DENIED: not yours"},
+      {"Malformed",
+       {{},
+        {GrpcError(grpc::StatusCode::INVALID_ARGUMENT, "one field is wrong",
+                   {"INVALID_REQUEST", std::nullopt, {{"project", "too long"}}})},
+        {}},
+       {"shop"},
+       2,
+       "",
+       "  project: too long\n"},
+      {"WrongFlags", {}, {"a/b/c"}, 2, "", "The Stage is \"a/b/c\""},
+  };
+  for (const auto& test : cases) {
+    ScriptedService service(test.script);
+    const Outcome outcome = Gantryctl(Health(service.address(), test.arguments));
+    EXPECT_EQ(outcome.exit_code, test.exit_code) << test.name << ": " << outcome.err;
+    EXPECT_THAT(outcome.out, HasSubstr(test.out)) << test.name;
+    EXPECT_THAT(outcome.err, HasSubstr(test.err)) << test.name;
+  }
+}
+
+TEST_F(ProcessTest, AServiceThatIsNotThereTellsNoHealth) {
+  const UnusedPort port;
+  ASSERT_TRUE(port.ok());
+  for (const std::vector<std::string>& more :
+       std::vector<std::vector<std::string>>{{"--timeout", "20ms"}, {"-w", "--timeout", "20ms"}}) {
+    const Outcome outcome = Gantryctl(Health(port.address(), more));
+    EXPECT_EQ(outcome.exit_code, 4);
+    EXPECT_EQ(outcome.out, "");
+    EXPECT_THAT(outcome.err, HasSubstr("no Gantry service answers at " + port.address()));
+  }
+}
+
+TEST_F(ProcessTest, AWatchFollowsARestartedServiceUntilASignalEndsIt) {
+  for (const int stop : {SIGINT, SIGTERM}) {
+    std::optional<ScriptedService> service;
+    service.emplace(
+        HealthScript{{},
+                     {},
+                     {{{Updated(Stage("shop", "prod")), Updated(Stage("shop", "test")), Synced()},
+                       std::nullopt}}});
+    const std::string address = service->address();
+    Invocation invocation = Health(address, {"--watch"});
+    invocation.once_printed = {
+        {"shop     test   HEALTHY",
+         [&](pid_t) {
+           service.reset();
+           service.emplace(
+               HealthScript{{}, {}, {{{Updated(Stage("shop", "prod")), Synced()}, std::nullopt}}},
+               address);
+         }},
+        {"(deleted)", [stop](pid_t pid) { kill(pid, stop); }}};
+    const Outcome outcome = Gantryctl(invocation);
+    EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
+    EXPECT_EQ(outcome.out,
+              "PROJECT  STAGE  STATE    PROMOTION  SINCE  ISSUES\n"
+              "shop     prod   HEALTHY  -          -      -\n"
+              "shop     test   HEALTHY  -          -      -\n"
+              "shop     test   (deleted)  -          -      -\n");
+    EXPECT_THAT(outcome.err, HasSubstr("the watch broke, connecting again: "));
+  }
+}
+
+TEST_F(ProcessTest, AWatchInJsonEndsAtItsTimeout) {
+  ScriptedService service(
+      HealthScript{{}, {}, {{{Updated(Stage("shop", "prod")), Synced()}, std::nullopt}}});
+  const Outcome outcome =
+      Gantryctl(Health(service.address(), {"shop", "-w", "-o", "json", "--timeout", "3s"}));
+  EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
+  EXPECT_EQ(outcome.out,
+            "{\"updated\":{\"project\":\"shop\",\"stage\":\"prod\","
+            "\"state\":\"HEALTH_STATE_HEALTHY\"}}\n{\"synced\":{}}\n");
+  EXPECT_EQ(outcome.err, "");
+  EXPECT_EQ(service.watch_requests()[0].project(), "shop");
+}
+
+TEST_F(ProcessTest, ASignalWhileTheHealthIsAskedFor) {
+  ScriptedService service(
+      HealthScript{{},
+                   {GrpcError(grpc::StatusCode::UNAVAILABLE, "come back tomorrow",
+                              {"CACHES_NOT_FILLED", absl::Hours(24), {}})},
+                   {}});
+  Invocation invocation = Health(service.address(), {"--timeout", "100h"});
+  invocation.meanwhile = [&service](pid_t pid) {
+    service.AwaitListCalls(1);
+    kill(pid, SIGINT);
+  };
+  const Outcome outcome = Gantryctl(invocation);
+  EXPECT_EQ(outcome.exit_code, 130);
+  EXPECT_THAT(outcome.err, HasSubstr("gantryctl: interrupted.\n"));
 }
 
 TEST_F(ProcessTest, TheVersionIsPrinted) {

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -19,14 +20,30 @@
 namespace gantry::client {
 
 // One answer over the wire: an error, or a response.
-struct WireAnswer {
+template <typename Response>
+struct Wire {
   grpc::Status status;
-  v1::RunStepResponse response;
+  Response response;
 
-  WireAnswer(v1::RunStepResponse answer)  // NOLINT: reads as the answer it is
+  Wire(Response answer)  // NOLINT: reads as the answer it is
       : response(std::move(answer)) {}
-  WireAnswer(grpc::Status error)  // NOLINT
+  Wire(grpc::Status error)  // NOLINT
       : status(std::move(error)) {}
+};
+using WireAnswer = Wire<v1::RunStepResponse>;
+
+// What comes over one stream, and how it ends; without `end` it stays open until the end of the
+// service.
+struct WireStream {
+  std::vector<v1::WatchStageHealthResponse> events;
+  std::optional<grpc::Status> end;
+};
+
+// What the service answers about health.
+struct HealthScript {
+  std::vector<Wire<v1::GetStageHealthResponse>> get;
+  std::vector<Wire<v1::ListStageHealthResponse>> list;
+  std::vector<WireStream> watch;
 };
 
 // A PromotionStepService, on a free port unless told otherwise, that answers from a script, the
@@ -34,8 +51,8 @@ struct WireAnswer {
 class ScriptedService : public v1::PromotionStepService::Service {
  public:
   explicit ScriptedService(std::vector<WireAnswer> script,
-                           const std::string& listen = "127.0.0.1:0")
-      : script_(std::move(script)) {
+                           const std::string& listen = "127.0.0.1:0", HealthScript health = {})
+      : script_(std::move(script)), health_(std::move(health)) {
     grpc::ServerBuilder builder;
     int port = 0;
     builder.AddListeningPort(listen, grpc::InsecureServerCredentials(), &port);
@@ -43,6 +60,8 @@ class ScriptedService : public v1::PromotionStepService::Service {
     server_ = builder.BuildAndStart();
     address_ = absl::StrCat("127.0.0.1:", port);
   }
+  explicit ScriptedService(HealthScript health, const std::string& listen = "127.0.0.1:0")
+      : ScriptedService({}, listen, std::move(health)) {}
   ~ScriptedService() override { Stop(); }
 
   const std::string& address() const { return address_; }
@@ -72,6 +91,27 @@ class ScriptedService : public v1::PromotionStepService::Service {
     mutex_.Await(absl::Condition(&came));
   }
 
+  // Returns once `count` lists have been asked for.
+  void AwaitListCalls(std::size_t count) {
+    const absl::MutexLock lock(&mutex_);
+    const auto came = [&]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+      return list_requests_.size() >= count;
+    };
+    mutex_.Await(absl::Condition(&came));
+  }
+
+  std::vector<v1::GetStageHealthRequest> get_requests() {
+    const absl::MutexLock lock(&mutex_);
+    return get_requests_;
+  }
+  std::vector<v1::ListStageHealthRequest> list_requests() {
+    const absl::MutexLock lock(&mutex_);
+    return list_requests_;
+  }
+  std::vector<v1::WatchStageHealthRequest> watch_requests() {
+    const absl::MutexLock lock(&mutex_);
+    return watch_requests_;
+  }
   std::vector<v1::RunStepRequest> requests() {
     const absl::MutexLock lock(&mutex_);
     return requests_;
@@ -98,12 +138,52 @@ class ScriptedService : public v1::PromotionStepService::Service {
     return answer.status;
   }
 
+  grpc::Status GetStageHealth(grpc::ServerContext*, const v1::GetStageHealthRequest* request,
+                              v1::GetStageHealthResponse* response) override {
+    const absl::MutexLock lock(&mutex_);
+    return AnswerFrom(health_.get, *request, get_requests_, *response);
+  }
+  grpc::Status ListStageHealth(grpc::ServerContext*, const v1::ListStageHealthRequest* request,
+                               v1::ListStageHealthResponse* response) override {
+    const absl::MutexLock lock(&mutex_);
+    return AnswerFrom(health_.list, *request, list_requests_, *response);
+  }
+  grpc::Status WatchStageHealth(grpc::ServerContext*, const v1::WatchStageHealthRequest* request,
+                                grpc::ServerWriter<v1::WatchStageHealthResponse>* writer) override {
+    WireStream stream;
+    {
+      const absl::MutexLock lock(&mutex_);
+      watch_requests_.push_back(*request);
+      if (health_.watch.empty()) return grpc::Status(grpc::StatusCode::UNIMPLEMENTED, "no script");
+      stream = health_.watch[std::min(watch_requests_.size(), health_.watch.size()) - 1];
+    }
+    for (const v1::WatchStageHealthResponse& event : stream.events) writer->Write(event);
+    if (stream.end) return *stream.end;
+    const absl::MutexLock lock(&mutex_);
+    mutex_.Await(absl::Condition(&stopping_));
+    return grpc::Status::CANCELLED;
+  }
+
  private:
+  template <typename Request, typename Response>
+  static grpc::Status AnswerFrom(const std::vector<Wire<Response>>& script, const Request& request,
+                                 std::vector<Request>& requests, Response& response) {
+    requests.push_back(request);
+    if (script.empty()) return {grpc::StatusCode::UNIMPLEMENTED, "no script"};
+    const Wire<Response>& answer = script[std::min(requests.size(), script.size()) - 1];
+    response = answer.response;
+    return answer.status;
+  }
+
   const std::vector<WireAnswer> script_;
+  const HealthScript health_;
   std::string address_;
   std::unique_ptr<grpc::Server> server_;
   absl::Mutex mutex_;
   std::vector<v1::RunStepRequest> requests_ ABSL_GUARDED_BY(mutex_);
+  std::vector<v1::GetStageHealthRequest> get_requests_ ABSL_GUARDED_BY(mutex_);
+  std::vector<v1::ListStageHealthRequest> list_requests_ ABSL_GUARDED_BY(mutex_);
+  std::vector<v1::WatchStageHealthRequest> watch_requests_ ABSL_GUARDED_BY(mutex_);
   std::string user_agent_ ABSL_GUARDED_BY(mutex_);
   bool swallow_ ABSL_GUARDED_BY(mutex_) = false;
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;

@@ -5,6 +5,7 @@
 
 #include <optional>
 #include <string>
+#include <vector>
 
 namespace gantry::gantryctl {
 namespace {
@@ -59,6 +60,37 @@ TEST(TextTest, TablesAreAlignedAndHaveNoTrailingBlanks) {
             "\xc3\xa9       1\n"
             "longer  -\n"
             "a b     \\x1b\n");
+}
+
+TEST(TextTest, AGrowingTableHasOneHeaderAndNeverShrinks) {
+  GrowingTable table({"NAME", "X"});
+  EXPECT_EQ(table.Add({{"a", "1"}}), "NAME  X\na     1\n");
+  EXPECT_EQ(table.Add({{"longer", "2"}}), "longer  2\n");
+  EXPECT_EQ(table.Add({{"a", "\x1b"}, {"b", ""}}), "a       \\x1b\nb       -\n");
+  EXPECT_EQ(table.Add({}), "");
+}
+
+TEST(TextTest, NearNamesAreWhatMayHaveBeenMeant) {
+  const struct {
+    const char* name;
+    std::string wanted;
+    std::vector<std::string> names;
+    std::vector<std::string> near;
+  } cases[] = {
+      {"Swapped", "shop/prdo", {"shop/prod", "shop/test"}, {"shop/prod"}},
+      {"Missing", "shop/pod", {"shop/prod"}, {"shop/prod"}},
+      {"Superfluous", "shopp/prod", {"shop/prod"}, {"shop/prod"}},
+      {"Wrong", "shop/brod", {"shop/prod"}, {"shop/prod"}},
+      {"AThirdMayDiffer", "abcdef", {"abcdxy", "abcxyz"}, {"abcdxy"}},
+      {"LongerByTooMuch", "abc", {"abcde"}, {}},
+      {"ShorterByTooMuch", "abcdef", {"abc"}, {}},
+      {"TheNearestFirst", "prod-1", {"prad-2", "prod-3", "prod-2"}, {"prod-2", "prod-3", "prad-2"}},
+      {"AtMostThree", "a1", {"a2", "a3", "a4", "a5"}, {"a2", "a3", "a4"}},
+      {"OneCharacter", "a", {"b", ""}, {"", "b"}},
+      {"NoNames", "shop/prod", {}, {}},
+  };
+  for (const auto& test : cases)
+    EXPECT_EQ(NearNames(test.wanted, test.names), test.near) << test.name;
 }
 
 TEST(TextTest, DurationsAreAsInGo) {
