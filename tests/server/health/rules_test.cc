@@ -536,19 +536,22 @@ INSTANTIATE_TEST_SUITE_P(
              {Sync("OutOfSync"), Phase("Failed")},
              {"main"},
              kUnhealthy,
-             {"Application argocd/shop is OutOfSync, and its last operation (Failed) deployed "
+             {"Application argocd/shop has sync status OutOfSync, and its last operation (Failed) "
+              "deployed "
               "revision \"v2\" of source https://git/shop, expected \"main\""}},
         Case{"AnotherRevision",
              {Sync("OutOfSync"), Deployed({"v1"}, {"main"})},
              {"v2"},
              kUnhealthy,
-             {"Application argocd/shop is OutOfSync, and its last operation (Succeeded) deployed "
+             {"Application argocd/shop has sync status OutOfSync, and its last operation "
+              "(Succeeded) deployed "
               "revision \"v1\" of source https://git/shop, expected \"v2\""}},
         Case{"AnotherRevisionAndSyncUnknown",
              {Sync("Unknown"), Deployed({"v1"}, {"main"})},
              {"v2"},
              kUnhealthy,
-             {"Application argocd/shop is Unknown, and its last operation (Succeeded) deployed "
+             {"Application argocd/shop has sync status Unknown, and its last operation (Succeeded) "
+              "deployed "
               "revision \"v1\" of source https://git/shop, expected \"v2\""}},
         Case{"AnotherRevisionAndNotCompared",
              {Sync(""), Deployed({"v1"}, {"main"})},
@@ -561,31 +564,36 @@ INSTANTIATE_TEST_SUITE_P(
              {Sync("OutOfSync"), Deployed({"v2", "v2"}, {})},
              {"v2"},
              kUnhealthy,
-             {"Application argocd/shop is OutOfSync, and its last operation (Succeeded) deployed "
-              "another number of sources (2) of source https://git/shop, expected \"v2\""}},
+             {"Application argocd/shop has sync status OutOfSync, and its last operation "
+              "(Succeeded) deployed "
+              "2 revisions instead of 1 of source https://git/shop, expected \"v2\""}},
         Case{"Nothing",
              {Sync("OutOfSync"), Phase("Error"), DeployedNothing()},
              {"v2"},
              kUnhealthy,
-             {"Application argocd/shop is OutOfSync, and its last operation (Error) deployed no "
+             {"Application argocd/shop has sync status OutOfSync, and its last operation (Error) "
+              "deployed no "
               "revision, expected \"v2\""}},
         Case{"GivenUp",
              {Sync("OutOfSync"), Phase("Running")},
              {"v2"},
              kUnhealthy,
-             {"Application argocd/shop is OutOfSync, and its last operation was given up before it "
+             {"Application argocd/shop has sync status OutOfSync, and its last operation was given "
+              "up before it "
               "was complete, expected \"v2\""}},
         Case{"OneOfTwoSources",
              {TwoSources(), Sync("OutOfSync"), Deployed({"v2", "1.0.0"}, {"main", "1.x"})},
              {"v2", "1.2.3"},
              kUnhealthy,
-             {"Application argocd/shop is OutOfSync, and its last operation (Succeeded) deployed "
+             {"Application argocd/shop has sync status OutOfSync, and its last operation "
+              "(Succeeded) deployed "
               "revision \"1.0.0\" of source 2 https://charts chart db, expected \"1.2.3\""}},
         Case{"ComesBeforeHealth",
              {Sync("OutOfSync"), Deployed({"v1"}, {"main"}), Health("Progressing")},
              {"v2"},
              kUnhealthy,
-             {"Application argocd/shop is OutOfSync, and its last operation (Succeeded) deployed "
+             {"Application argocd/shop has sync status OutOfSync, and its last operation "
+              "(Succeeded) deployed "
               "revision \"v1\" of source https://git/shop, expected \"v2\""}},
         Case{"NothingIsDesired", {Sync("OutOfSync"), Deployed({"v1"}, {})}, {}, kHealthy, {}}),
     NameOf);
@@ -603,26 +611,32 @@ INSTANTIATE_TEST_SUITE_P(
              {Health("Progressing")},
              {"v2"},
              kProgressing,
-             {"Application argocd/shop is Progressing"}},
+             {"Application argocd/shop has health status Progressing"}},
         Case{"Suspended",
              {Health("Suspended", "paused")},
              {},
              kProgressing,
-             {"Application argocd/shop is Suspended: paused"}},
+             {"Application argocd/shop has health status Suspended: paused"}},
         Case{"Degraded",
              {Health("Degraded", "1 of 3 replicas")},
              {"v2"},
              kUnhealthy,
-             {"Application argocd/shop is Degraded: 1 of 3 replicas"}},
-        Case{
-            "Missing", {Health("Missing")}, {}, kUnhealthy, {"Application argocd/shop is Missing"}},
-        Case{
-            "Unknown", {Health("Unknown")}, {}, kUnhealthy, {"Application argocd/shop is Unknown"}},
+             {"Application argocd/shop has health status Degraded: 1 of 3 replicas"}},
+        Case{"Missing",
+             {Health("Missing")},
+             {},
+             kUnhealthy,
+             {"Application argocd/shop has health status Missing"}},
+        Case{"Unknown",
+             {Health("Unknown")},
+             {},
+             kUnhealthy,
+             {"Application argocd/shop has health status Unknown"}},
         Case{"OfANewerArgoCd",
              {Health("Tired")},
              {},
              kUnhealthy,
-             {"Application argocd/shop is Tired"}}),
+             {"Application argocd/shop has health status Tired"}}),
     NameOf);
 
 struct AbsentCase {
@@ -865,7 +879,7 @@ TEST_F(StageTest, TellsItsIssuesInOrder) {
                   "Application a/x has the condition ComparisonError: one",
                   "Application a/x has the condition InvalidSpecError: two",
                   "Application a/y: source https://git/shop is at revision \"v1\", expected \"v3\"",
-                  "Application b/x is Degraded",
+                  "Application b/x has health status Degraded",
                   "indicator canary is Unhealthy, reported at 2026-03-01T11:55:00Z: 5xx",
                   "indicator load is Progressing, reported at 2026-03-01T11:55:00Z: warming up"));
   Strings applications;
@@ -910,7 +924,7 @@ TEST_P(PromotionTest, LetsTheChecksBeJudgedUnlessItIsRunning) {
   EXPECT_EQ(health.applications(0).state(), running ? kUnknown : kUnhealthy);
   EXPECT_EQ(health.applications(0).health_status(), "Degraded");
   Strings issues = GetParam().issues;
-  if (!running) issues.emplace_back("Application argocd/shop is Degraded");
+  if (!running) issues.emplace_back("Application argocd/shop has health status Degraded");
   EXPECT_THAT(health.issues(), ElementsAreArray(issues));
 }
 
@@ -1145,7 +1159,7 @@ TEST_F(HealthChecksTest, JudgesTheApplicationsInOrder) {
   AddHealthCheck("argocd-update", R"({"apps": [{"name": "bank", "desiredRevisions": [""]}]})");
   const v1::StageHealth health = JudgeChecks();
   EXPECT_EQ(health.state(), kUnknown);
-  EXPECT_THAT(health.issues(), ElementsAre("Application apps/a is Progressing",
+  EXPECT_THAT(health.issues(), ElementsAre("Application apps/a has health status Progressing",
                                            "unable to find Application argocd/bank, missing since "
                                            "2026-03-01T11:40:00Z"));
   ASSERT_THAT(health.applications(), SizeIs(3));
