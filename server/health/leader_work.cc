@@ -146,17 +146,17 @@ void LeaderWork::WriteStatus(const StageName& name, base::Context& term) {
   if (deps_.caches.freshness.Read(snapshot->sources).stale) return;
   const stages::StageStatus status = stages::NextStatus(snapshot->Health(), stage->status, now);
   if (status == stage->status) return;
-  const auto saved =
+  const absl::Status saved =
       deps_.stages.SaveStatus(name.project, name.stage, stage->resource_version, status, term);
   if (saved.ok()) return;
   // A change of the record that the watch has not brought yet is judged again when it does.
-  const bool changed = absl::IsAborted(saved.status());
+  const bool changed = absl::IsAborted(saved);
   status_due_[name] = now + (changed ? kStatusDelay : kStatusRetry);
   if (!changed && term.Check().ok()) {
     log_.Warning("the status of a Stage could not be written",
                  {{"project", name.project},
                   {"stage", name.stage},
-                  {"error", base::ToStd(saved.status().message())}});
+                  {"error", base::ToStd(saved.message())}});
   }
 }
 

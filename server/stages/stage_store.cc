@@ -108,10 +108,9 @@ absl::Status StageStore::Update(std::string_view project, std::string_view stage
   }
 }
 
-absl::StatusOr<StoredStage> StageStore::SaveStatus(std::string_view project, std::string_view stage,
-                                                   std::string_view resource_version,
-                                                   const StageStatus& status,
-                                                   base::Context& context) {
+absl::Status StageStore::SaveStatus(std::string_view project, std::string_view stage,
+                                    std::string_view resource_version, const StageStatus& status,
+                                    base::Context& context) {
   const std::string name = StageHealthName(project, stage);
   const json patch = {{"metadata", {{"resourceVersion", resource_version}}},
                       {"status", ToJson(status)}};
@@ -124,9 +123,10 @@ absl::StatusOr<StoredStage> StageStore::SaveStatus(std::string_view project, std
                ? absl::AbortedError(answer.status().message())
                : answer.status();
   }
-  absl::StatusOr<StoredStage> stored = Parse(*answer, ns_, name);
+  // A record that can't be understood has a status as well.
+  const absl::StatusOr<StoredStage> stored = Parse(*answer, ns_, name);
   if (stored.ok() && listener_) listener_(*stored);
-  return stored;
+  return absl::OkStatus();
 }
 
 }  // namespace gantry::stages

@@ -60,9 +60,9 @@ class StageStore {
 
   // Stores the status of a resource that is known by its resourceVersion; ABORTED when it is not
   // the current one any more.
-  absl::StatusOr<StoredStage> SaveStatus(std::string_view project, std::string_view stage,
-                                         std::string_view resource_version,
-                                         const StageStatus& status, base::Context& context);
+  absl::Status SaveStatus(std::string_view project, std::string_view stage,
+                          std::string_view resource_version, const StageStatus& status,
+                          base::Context& context);
 
  private:
   kubernetes::Client& client_;

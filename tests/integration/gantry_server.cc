@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <grpcpp/generic/generic_stub.h>
 #include <gtest/gtest.h>
+#include <httplib.h>
 #include <poll.h>
 #include <signal.h>
 #include <sys/inotify.h>
@@ -97,6 +98,59 @@ const StepResult& PendingStep::Result() {
   return result_;
 }
 
+// ---- HealthStream ------------------------------------------------------------------
+
+HealthStream::HealthStream(v1::PromotionStepService::Stub& stub, const std::string& project,
+                           const std::string& stage) {
+  v1::WatchStageHealthRequest request;
+  request.set_project(project);
+  request.set_stage(stage);
+  // Longer than any test waits.
+  context_.set_deadline(std::chrono::system_clock::now() + std::chrono::minutes(5));
+  reader_ = stub.WatchStageHealth(&context_, request);
+}
+
+HealthStream::~HealthStream() {
+  context_.TryCancel();
+  v1::WatchStageHealthResponse rest;
+  while (reader_->Read(&rest)) {
+  }
+  reader_->Finish();
+}
+
+std::optional<v1::WatchStageHealthResponse> HealthStream::Next() {
+  v1::WatchStageHealthResponse event;
+  // Cancelling is how a read that waits too long is ended.
+  std::promise<void> read;
+  std::thread guard([this, done = read.get_future()] {
+    if (done.wait_for(std::chrono::minutes(2)) == std::future_status::timeout) context_.TryCancel();
+  });
+  const bool ok = reader_->Read(&event);
+  read.set_value();
+  guard.join();
+  if (!ok) return std::nullopt;
+  return event;
+}
+
+v1::WatchStageHealthResponse HealthStream::Await(
+    const std::function<bool(const v1::WatchStageHealthResponse& event)>& expected,
+    const std::function<void(const v1::WatchStageHealthResponse& event)>& seen) {
+  std::string last;
+  while (auto event = Next()) {
+    if (expected(*event)) return *event;
+    if (seen) seen(*event);
+    last = event->ShortDebugString();
+  }
+  GiveUp("the stream ended without the event that was expected; the last one: " + last);
+}
+
+v1::StageHealth HealthStream::AwaitState(v1::HealthState state) {
+  return Await([&](const v1::WatchStageHealthResponse& event) {
+           return event.updated().state() == state;
+         })
+      .updated();
+}
+
 // ---- GantryServer ------------------------------------------------------------------
 
 GantryServer::GantryServer(const std::string& kubeconfig, const std::vector<std::string>& flags)
@@ -118,6 +172,7 @@ GantryServer::GantryServer(const std::string& kubeconfig, const std::vector<std:
     Kill9();
     GiveUp(absl::StrCat(arguments[0], " did not begin to serve; its log:\n", log));
   }
+  admin_ = ports.at("admin").get<std::string>();
   grpc::ChannelArguments channel_arguments;
   // A later server may get the same port: its channel is not to be shared.
   channel_arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
@@ -160,6 +215,25 @@ void GantryServer::Start(const std::vector<std::string>& arguments) {
 StepResult GantryServer::RunStep(const v1::RunStepRequest& request,
                                  std::chrono::milliseconds timeout) {
   return PendingStep(*stub_, request, timeout).Result();
+}
+
+std::unique_ptr<HealthStream> GantryServer::Watch(const std::string& project,
+                                                  const std::string& stage) {
+  return std::make_unique<HealthStream>(*stub_, project, stage);
+}
+
+std::pair<int, std::string> GantryServer::Admin(const std::string& path) {
+  httplib::Client client("http://" + admin_);
+  const httplib::Result result = client.Get(path.c_str());
+  if (!result) return {0, ""};
+  return {result->status, result->body};
+}
+
+grpc::Status GantryServer::GetStageHealth(const v1::GetStageHealthRequest& request,
+                                          v1::GetStageHealthResponse& response) {
+  grpc::ClientContext context;
+  context.set_deadline(std::chrono::system_clock::now() + std::chrono::seconds(30));
+  return stub_->GetStageHealth(&context, request, &response);
 }
 
 std::unique_ptr<PendingStep> GantryServer::StartStep(const v1::RunStepRequest& request,

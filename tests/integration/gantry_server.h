@@ -11,6 +11,7 @@
 #include <optional>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "gantry/rpc/v1/error_details.pb.h"
@@ -53,6 +54,30 @@ class PendingStep {
   std::thread thread_;
 };
 
+// A stream of WatchStageHealth. The destructor cancels it.
+class HealthStream {
+ public:
+  // Covers a project, or one Stage of it; with an empty project all.
+  HealthStream(v1::PromotionStepService::Stub& stub, const std::string& project,
+               const std::string& stage);
+  ~HealthStream();
+  HealthStream(const HealthStream&) = delete;
+  HealthStream& operator=(const HealthStream&) = delete;
+
+  // The next event, or nothing when the stream has ended or none comes for a long time.
+  std::optional<v1::WatchStageHealthResponse> Next();
+  // Reads until an event is as expected and returns it; ends the test when none is. `seen` is
+  // called with each event before.
+  v1::WatchStageHealthResponse Await(
+      const std::function<bool(const v1::WatchStageHealthResponse& event)>& expected,
+      const std::function<void(const v1::WatchStageHealthResponse& event)>& seen = nullptr);
+  v1::StageHealth AwaitState(v1::HealthState state);
+
+ private:
+  grpc::ClientContext context_;
+  std::unique_ptr<grpc::ClientReader<v1::WatchStageHealthResponse>> reader_;
+};
+
 // A gantry-server process, which dies with the thread that made it: make it on the test's own.
 class GantryServer {
  public:
@@ -70,6 +95,12 @@ class GantryServer {
   std::unique_ptr<PendingStep> StartStep(
       const v1::RunStepRequest& request,
       std::chrono::milliseconds timeout = std::chrono::seconds(30));
+  std::unique_ptr<HealthStream> Watch(const std::string& project, const std::string& stage = "");
+  // What the admin listener answers: the status and the body.
+  std::pair<int, std::string> Admin(const std::string& path);
+  pid_t pid() const { return pid_; }
+  grpc::Status GetStageHealth(const v1::GetStageHealthRequest& request,
+                              v1::GetStageHealthResponse& response);
   // RunStep with any bytes for a message.
   grpc::Status RunStepWithBytes(const std::string& bytes);
   v1::PromotionStepService::Stub& stub() { return *stub_; }
@@ -96,6 +127,7 @@ class GantryServer {
   pid_t pid_ = -1;  // -1: it does not run any more
   int pid_fd_ = -1;
   bool terminating_ = false;
+  std::string admin_;  // host:port
   std::shared_ptr<grpc::Channel> channel_;
   std::unique_ptr<v1::PromotionStepService::Stub> stub_;
 };

@@ -230,6 +230,15 @@ void HoldingProxy::GoAway() {
   Close();
 }
 
+void HoldingProxy::CutConnections() {
+  base::MutexLock lock(mutex_);
+  for (const auto& connection : connections_) {
+    if (connection->ended) continue;
+    shutdown(connection->socket, SHUT_RDWR);
+    connection->upstream->stop();
+  }
+}
+
 void HoldingProxy::Accept() {
   while (WaitForEither(listener_, POLLIN, stop_) == 0) {
     const int accepted = accept4(listener_, nullptr, nullptr, SOCK_CLOEXEC);

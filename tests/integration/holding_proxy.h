@@ -108,6 +108,9 @@ class HoldingProxy {
   // From now on connections are refused, and those open are closed.
   void GoAway() ABSL_LOCKS_EXCLUDED(mutex_);
 
+  // Closes the connections that are open, watches included; new ones may come.
+  void CutConnections() ABSL_LOCKS_EXCLUDED(mutex_);
+
   // All so far, in the order in which they came.
   std::vector<Exchange> Exchanges() ABSL_LOCKS_EXCLUDED(mutex_);
   // Those that match; `first` and `count` of the pattern are not looked at.

@@ -39,6 +39,13 @@ json ToJson(const google::protobuf::Struct& object) {
   return json::parse(text);
 }
 
+// What a leader asks Argo CD for, whatever the test is about.
+bool IsRefresh(const Exchange& exchange) {
+  const json patch = json::parse(exchange.body, nullptr, false);
+  return exchange.method == "PATCH" && patch.is_array() && patch.size() == 2 &&
+         patch[1].value("value", json()) == "normal";
+}
+
 std::string Describe(const StepResult& result) {
   if (result.status.ok()) return result.response.DebugString();
   return absl::StrCat("gRPC status ", static_cast<int>(result.status.error_code()), ": ",
@@ -77,6 +84,55 @@ Replica::~Replica() {
   }
 }
 
+void Replica::AwaitSeen(const v1::RunStepRequest& request) {
+  std::string text;
+  // What cannot be told as JSON names no Application.
+  if (!google::protobuf::util::MessageToJsonString(request.config(), &text).ok()) return;
+  const json config = json::parse(text, nullptr, false);
+  if (!config.is_object() || !config.contains("apps") || !config["apps"].is_array()) return;
+  for (const json& entry : config["apps"]) {
+    if (!entry.is_object() || !entry.contains("name") || !entry["name"].is_string()) continue;
+    const json ns = entry.value("namespace", json("argocd"));
+    const std::string name = entry["name"];
+    // Other names than these reach other paths.
+    const bool plain =
+        !name.empty() && ns.is_string() &&
+        name.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789-") == std::string::npos;
+    if (plain) AwaitSeen(request, ns, name);
+  }
+}
+
+void Replica::AwaitSeen(const v1::RunStepRequest& request, const std::string& ns,
+                        const std::string& name) {
+  v1::GetStageHealthRequest question;
+  question.set_project(request.project());
+  question.set_stage(request.stage());
+  v1::HealthCheck& check = *question.add_health_checks();
+  check.set_uses("argocd-update");
+  *check.mutable_input() = ToStruct({{"apps", json::array({{{"namespace", ns}, {"name", name}}})}});
+  const auto deadline = std::chrono::steady_clock::now() + kPatience;
+  KubernetesApi api(ReadKubeconfig(ControlPlaneFile("admin.kubeconfig")));
+  while (true) {
+    const auto live = api.Find(ApplicationPath(name, ns));
+    // A Stage that may not see it is told nothing of it.
+    if (!live || live->value("/metadata/annotations/kargo.akuity.io~1authorized-stage"_json_pointer,
+                             "") != absl::StrCat(request.project(), ":", request.stage())) {
+      return;
+    }
+    const std::string phase = live->value("/status/operationState/phase"_json_pointer, "");
+    v1::GetStageHealthResponse answer;
+    const grpc::Status status = server->GetStageHealth(question, answer);
+    if (!status.ok() || answer.health().applications_size() != 1 ||
+        answer.health().applications(0).operation_phase() == phase) {
+      return;
+    }
+    if (std::chrono::steady_clock::now() > deadline) {
+      ADD_FAILURE() << "the server did not see that " << ns << "/" << name << " is " << phase;
+      return;
+    }
+  }
+}
+
 std::vector<json> Replica::OperationsWritten(const std::string& application) {
   std::vector<json> operations;
   for (const Exchange& exchange : proxy.Exchanges(WriteOf(application))) {
@@ -90,8 +146,9 @@ std::vector<json> Replica::OperationsWritten(const std::string& application) {
 
 std::size_t Replica::ApplicationWritesTried() {
   const std::vector<Exchange> all = proxy.Exchanges();
-  return static_cast<std::size_t>(std::count_if(
-      all.begin(), all.end(), [](const Exchange& e) { return IsWrite(e) && IsOfApplications(e); }));
+  return static_cast<std::size_t>(std::count_if(all.begin(), all.end(), [](const Exchange& e) {
+    return IsWrite(e) && IsOfApplications(e) && !IsRefresh(e);
+  }));
 }
 
 std::vector<Exchange> Replica::StepRequests() {
@@ -101,6 +158,7 @@ std::vector<Exchange> Replica::StepRequests() {
     const bool of_collection =
         absl::EndsWith(path, "/applications") || absl::EndsWith(path, "/stagehealths");
     const bool background = absl::StrContains(exchange.target, "/leases") ||
+                            absl::EndsWith(path, "/status") || IsRefresh(exchange) ||
                             (exchange.method == "GET" && of_collection &&
                              !absl::StrContains(exchange.target, "labelSelector="));
     if (!background) requests.push_back(std::move(exchange));

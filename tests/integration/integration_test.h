@@ -26,25 +26,36 @@ inline constexpr char kRepository[] = "https://github.com/example/shop.git";
 inline constexpr char kNewRevision[] = "5f3c9d2e8a7b6c5d4e3f2a1b0c9d8e7f6a5b4c3d";
 inline constexpr char kOtherRevision[] = "00112233445566778899aabbccddeeff00112233";
 
-// A gantry-server with a proxy of its own before the API server. At its end it checks what holds
-// in every test: the shipped roles suffice, Applications are only ever changed by patches that
-// begin with the resourceVersion they were decided on, and no secret is in the log.
+// A gantry-server with a proxy of its own before the API server. Before a step is called it waits
+// until the server's watch has brought what the test has done to the Applications, because a server
+// may answer RUNNING on what it saw a moment ago. At its end it checks what holds in every test:
+// the shipped roles suffice, Applications are only ever changed by patches that begin with the
+// resourceVersion they were decided on, and no secret is in the log.
 class Replica {
  public:
   explicit Replica(const std::vector<std::string>& flags = {},
                    const std::string& user_kubeconfig = "gantry.kubeconfig");
   ~Replica();
 
-  StepResult RunStep(const v1::RunStepRequest& request) { return server->RunStep(request); }
+  StepResult RunStep(const v1::RunStepRequest& request) {
+    AwaitSeen(request);
+    return server->RunStep(request);
+  }
   std::unique_ptr<PendingStep> StartStep(const v1::RunStepRequest& request) {
+    AwaitSeen(request);
     return server->StartStep(request);
   }
+  // Waits until the server has seen the phase of the operation that each Application named in the
+  // request has now; returns at once when it cannot watch.
+  void AwaitSeen(const v1::RunStepRequest& request);
+  void AwaitSeen(const v1::RunStepRequest& request, const std::string& ns, const std::string& name);
 
   // The operations that this server wrote, as the API server took them.
   std::vector<nlohmann::json> OperationsWritten(const std::string& application);
-  // Writes of any kind that it tried on Applications.
+  // Writes that it tried on Applications, but for the refreshes that a leader asks for.
   std::size_t ApplicationWritesTried();
-  // The requests that steps made: all but lists of everything, watches and leases.
+  // The requests that steps made: all but lists of everything, watches, leases, and what a leader
+  // does besides.
   std::vector<Exchange> StepRequests();
   // For tests in which the API server itself refuses.
   void ExpectForbidden() { expects_forbidden_ = true; }
