@@ -169,7 +169,7 @@ absl::StatusOr<std::string> FakeKubernetes::JsonPatch(const kubernetes::Resource
                                                       std::string_view ns, std::string_view name,
                                                       std::string_view patch,
                                                       base::Context& context) {
-  const Call call{"patch", std::string(resource.plural), std::string(name)};
+  const Call call{"patch", std::string(resource.plural), std::string(name), std::string(patch)};
   return Write(
       call, {call.plural, std::string(ns), call.name}, context,
       [&](const json* current) -> absl::StatusOr<json> {
@@ -187,11 +187,29 @@ absl::StatusOr<std::string> FakeKubernetes::JsonPatch(const kubernetes::Resource
       });
 }
 
-absl::StatusOr<std::string> FakeKubernetes::MergePatch(const kubernetes::Resource&,
-                                                       std::string_view, std::string_view,
-                                                       std::string_view, std::string_view,
-                                                       base::Context&) {
-  return absl::UnimplementedError("the fake has no merge patch");
+absl::StatusOr<std::string> FakeKubernetes::MergePatch(const kubernetes::Resource& resource,
+                                                       std::string_view ns, std::string_view name,
+                                                       std::string_view subresource,
+                                                       std::string_view patch,
+                                                       base::Context& context) {
+  const std::string plural(resource.plural);
+  const std::string part(subresource);
+  const Call call{"patch", part.empty() ? plural : base::StrCat(plural, "/", part),
+                  std::string(name), std::string(patch)};
+  return Write(
+      call, {plural, std::string(ns), call.name}, context,
+      [&](const json* current) -> absl::StatusOr<json> {
+        if (current == nullptr) return Error(call, ErrorKind::kNotFound, 404, "not found");
+        json patched = *current;
+        patched.merge_patch(json::parse(patch));
+        if (patched["metadata"]["resourceVersion"] != (*current)["metadata"]["resourceVersion"]) {
+          return Error(call, ErrorKind::kConflict, 409, "the object has been modified");
+        }
+        if (part.empty()) return patched;
+        json changed = *current;
+        changed[part] = patched[part];
+        return changed;
+      });
 }
 
 absl::Status FakeKubernetes::Delete(const kubernetes::Resource& resource, std::string_view ns,

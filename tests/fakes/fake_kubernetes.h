@@ -14,16 +14,20 @@
 
 namespace gantry::testing {
 
-// The part of the Kubernetes API that steps use, in memory: objects with resourceVersions and
-// optimistic locking. A test looks at what happened through `calls` and makes things go wrong
+// The part of the Kubernetes API that this program uses, in memory: objects with resourceVersions
+// and optimistic locking. A test looks at what happened through `calls` and makes things go wrong
 // through `before` and `after`. Any thread.
 class FakeKubernetes final : public kubernetes::Client {
  public:
   struct Call {
-    std::string verb;  // get, list, create, update, patch, delete
-    std::string plural;
-    std::string name;  // the selector for list
-    bool operator==(const Call&) const = default;
+    std::string verb;       // get, list, create, update, patch, delete
+    std::string plural;     // with a subresource "plural/subresource"
+    std::string name;       // the selector for list
+    std::string body = {};  // of a patch, as it was sent
+    // Without the body.
+    bool operator==(const Call& other) const {
+      return verb == other.verb && plural == other.plural && name == other.name;
+    }
   };
 
   // Called before a request reaches the store, and after it has changed it: an error is what the
@@ -55,7 +59,7 @@ class FakeKubernetes final : public kubernetes::Client {
   absl::StatusOr<std::string> JsonPatch(const kubernetes::Resource& resource, std::string_view ns,
                                         std::string_view name, std::string_view patch,
                                         base::Context& context) override;
-  // No step uses it.
+  // With a subresource, nothing but the member of that name changes, as in the API.
   absl::StatusOr<std::string> MergePatch(const kubernetes::Resource& resource, std::string_view ns,
                                          std::string_view name, std::string_view subresource,
                                          std::string_view patch, base::Context& context) override;

@@ -133,8 +133,10 @@ class ArgocdUpdateTest : public ::testing::Test {
   observability::Logger log_;
   stages::StageStore stages_{kubernetes_, "gantry-system"};
   base::WorkerPool helpers_{4, 16};
+  // Never synced: everything is read live.
+  cache::Caches caches_{{"argocd"}, absl::Seconds(60), clock_};
   ArgocdUpdate step_{{.watch_namespaces = {"argocd"}},
-                     {kubernetes_, stages_, events_, helpers_, clock_, random_, sleeper_}};
+                     {kubernetes_, stages_, events_, helpers_, caches_, clock_, random_, sleeper_}};
   v1::RunStepRequest request_;
 };
 
@@ -605,7 +607,8 @@ TEST_F(ArgocdUpdateTest, AfterConflictsTheAnswerStillTellsWhatWasWritten) {
     return absl::OkStatus();
   };
   base::WorkerPool helpers(1, 0);  // one write after the other, web first
-  ArgocdUpdate step({}, {kubernetes_, stages_, events_, helpers, clock_, random_, sleeper_});
+  ArgocdUpdate step({},
+                    {kubernetes_, stages_, events_, helpers, caches_, clock_, random_, sleeper_});
   base::Context context;
   const auto response = step.Run({request_, "anonymous", log_}, context);
   ASSERT_TRUE(response.ok()) << response.status();
@@ -649,7 +652,8 @@ INSTANTIATE_TEST_SUITE_P(Statuses, RefusedWriteTest,
 TEST_F(ArgocdUpdateTest, AfterAFailedWriteNoFurtherOneIsBegun) {
   // One helper thread and the caller: at most two writes are under way.
   base::WorkerPool helpers(1, 1);
-  ArgocdUpdate step({}, {kubernetes_, stages_, events_, helpers, clock_, random_, sleeper_});
+  ArgocdUpdate step({},
+                    {kubernetes_, stages_, events_, helpers, caches_, clock_, random_, sleeper_});
   std::string config = R"({"apps": [)";
   for (int i = 0; i < 20; ++i) {
     Put(Application("web" + std::to_string(i)));
@@ -677,7 +681,8 @@ TEST_F(ArgocdUpdateTest, SomeWrittenAndAnotherFailedForAPassingReasonIsRunning) 
   };
   // Which of the two is written first is not said; let web be done for sure.
   base::WorkerPool helpers(1, 0);
-  ArgocdUpdate step({}, {kubernetes_, stages_, events_, helpers, clock_, random_, sleeper_});
+  ArgocdUpdate step({},
+                    {kubernetes_, stages_, events_, helpers, caches_, clock_, random_, sleeper_});
   base::Context context;
   const auto response = step.Run({request_, "anonymous", log_}, context);
   ASSERT_TRUE(response.ok()) << response.status();
