@@ -244,6 +244,10 @@ class Parts {
     metrics.AddCollector([this] { return health::CollectHealthMetrics(health_, caches_); });
     metrics.AddCollector([this] {
       return std::vector<prometheus::MetricFamily>{
+          {"gantry_steps_parked",
+           "Calls of RunStep that wait for a change.",
+           prometheus::MetricType::Gauge,
+           {observability::GaugeValue({}, static_cast<double>(parked_.size()))}},
           {"leader_election_master_status",
            "1 while this process does what one replica does for all, else 0.",
            prometheus::MetricType::Gauge,

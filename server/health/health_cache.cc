@@ -50,7 +50,9 @@ void AddSource(Freshness::Source source, std::vector<Freshness::Source>& sources
 // Finds evidence for one judgement, keeps it alive for so long, and notes where it came from.
 class EvidenceFinder {
  public:
-  explicit EvidenceFinder(const HealthCache::Dependencies& dependencies) : deps_(dependencies) {}
+  // `stored` is the status of the Stage that is judged, if it has one.
+  EvidenceFinder(const HealthCache::Dependencies& dependencies, const stages::StageStatus* stored)
+      : deps_(dependencies), stored_(stored) {}
 
   // Evidence counts as stale, too, when this source is.
   void DependOn(Freshness::Source source) {
@@ -79,8 +81,7 @@ class EvidenceFinder {
     }
     stale_ = stale_ || evidence.stale_since;
     auto found = deps_.caches.applications.Look(name);
-    // What was never there is missing since this server first looked, as far as it can tell.
-    evidence.absent_since = found.absent_since.value_or(deps_.caches.freshness.SyncedAt(*source));
+    evidence.absent_since = stored_ == nullptr ? found.absent_since : StoredSince(name);
     if (found.object != nullptr && Hides(*found.object)) return evidence;
     evidence.application = found.object.get();
     if (found.object != nullptr) kept_.push_back(std::move(found.object));
@@ -91,6 +92,17 @@ class EvidenceFinder {
   bool stale() const { return stale_ || stale_since_.has_value(); }
 
  private:
+  // Each replica learned at a moment of its own that the Application is gone, and one that was
+  // started later never did. What is stored all of them see.
+  std::optional<absl::Time> StoredSince(const argocd::ApplicationName& name) const {
+    for (const auto& application : stored_->applications) {
+      if (application.name == name && application.state == v1::HEALTH_STATE_UNKNOWN) {
+        return application.since;
+      }
+    }
+    return std::nullopt;
+  }
+
   bool Hides(const argocd::ObservedApplication& application) const {
     if (only_for_ == nullptr) return false;
     std::optional<std::string> annotation;
@@ -100,6 +112,7 @@ class EvidenceFinder {
   }
 
   const HealthCache::Dependencies& deps_;
+  const stages::StageStatus* const stored_;
   const StageName* only_for_ = nullptr;
   std::optional<absl::Time> stale_since_;
   bool stale_ = false;
@@ -153,7 +166,7 @@ void HealthCache::FreshnessChanged() {
 
 StageSnapshotPtr HealthCache::JudgeOne(const CachedStage& stage,
                                        std::optional<absl::Time>* next_expiry) const {
-  EvidenceFinder finder(deps_);
+  EvidenceFinder finder(deps_, &stage.status);
   finder.DependOn(deps_.caches.stage_source());
   const StageJudgement judgement = JudgeStage(
       stage.record, [&](const argocd::ApplicationName& name) { return finder.Find(name); },
@@ -371,7 +384,7 @@ HealthCache::Shown HealthCache::Show(StageSnapshotPtr snapshot) const {
 HealthCache::Judged HealthCache::Judge(
     const StageName& name, const google::protobuf::RepeatedPtrField<v1::HealthCheck>& checks,
     const std::string& default_namespace) const {
-  EvidenceFinder finder(deps_);
+  EvidenceFinder finder(deps_, nullptr);
   finder.HideFromOthersThan(name);
   Judged judged;
   judged.health = JudgeHealthChecks(

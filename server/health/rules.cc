@@ -63,7 +63,7 @@ std::optional<std::string> StaleIssue(const std::string& name, const Evidence& e
 
 std::optional<std::string> AbsentIssue(const std::string& name, const Evidence& evidence) {
   if (evidence.application != nullptr) return std::nullopt;
-  return base::StrCat("unable to find ", name, At(", missing since ", evidence.absent_since),
+  return base::StrCat("unable to find ", name, At(", UNKNOWN since ", evidence.absent_since),
                       Explanation(evidence.why_absent));
 }
 

@@ -21,7 +21,7 @@ namespace gantry::health {
 // What is known of one Application at the moment of judging.
 struct Evidence {
   const argocd::ObservedApplication* application = nullptr;  // null: there is none
-  // Since when there is none, as far as known.
+  // Since when it counts as UNKNOWN because there is none, as far as known.
   std::optional<absl::Time> absent_since;
   // The evidence is older than the staleness limit; this is when it was last fresh.
   std::optional<absl::Time> stale_since;

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "server/stages/stage_status.h"
 
-#include "server/base/strings.h"
+#include <algorithm>
+
 #include "server/stages/enum_names.h"
 #include "server/stages/stage_record.h"
 
@@ -21,6 +22,19 @@ std::string TextAt(const json& object, const char* key) {
   return found != object.end() && found->is_string() ? found->get<std::string>() : "";
 }
 
+std::optional<absl::Time> TimeAt(const json& object, const char* key) {
+  absl::Time time;
+  if (!absl::ParseTime(absl::RFC3339_full, TextAt(object, key), &time, nullptr) ||
+      time == absl::InfiniteFuture() || time == absl::InfinitePast()) {
+    return std::nullopt;
+  }
+  return time;
+}
+
+std::string TimeText(absl::Time time) {
+  return absl::FormatTime("%Y-%m-%dT%H:%M:%SZ", time, absl::UTCTimeZone());
+}
+
 }  // namespace
 
 StageStatus StatusFromJson(const json& object) {
@@ -37,36 +51,33 @@ StageStatus StatusFromJson(const json& object) {
     for (const json& application : *applications) {
       status.applications.push_back(
           {{TextAt(application, "namespace"), TextAt(application, "name")},
-           HealthStateFromWord(TextAt(application, "state"))
-               .value_or(v1::HEALTH_STATE_UNSPECIFIED)});
+           HealthStateFromWord(TextAt(application, "state")).value_or(v1::HEALTH_STATE_UNSPECIFIED),
+           TimeAt(application, "since")});
     }
   }
-  absl::Time time;
-  if (absl::ParseTime(absl::RFC3339_full, TextAt(object, "transitionTime"), &time, nullptr) &&
-      time != absl::InfiniteFuture() && time != absl::InfinitePast()) {
-    status.transition_time = time;
-  }
+  status.transition_time = TimeAt(object, "transitionTime");
   return status;
 }
 
 json ToJson(const StageStatus& status) {
   json applications = json::array();
   for (const StageStatus::Application& application : status.applications) {
-    applications.push_back({{"namespace", application.name.ns},
-                            {"name", application.name.name},
-                            {"state", ToWord(application.state)}});
+    json& added = applications.emplace_back(json{{"namespace", application.name.ns},
+                                                 {"name", application.name.name},
+                                                 {"state", ToWord(application.state)}});
+    if (application.since) added["since"] = TimeText(*application.since);
   }
   json object = {{"state", ToWord(status.state)},
                  {"issues", status.issues},
                  {"applications", std::move(applications)}};
   if (status.transition_time) {
-    object["transitionTime"] =
-        absl::FormatTime("%Y-%m-%dT%H:%M:%SZ", *status.transition_time, absl::UTCTimeZone());
+    object["transitionTime"] = TimeText(*status.transition_time);
   }
   return object;
 }
 
 StageStatus NextStatus(const v1::StageHealth& health, const StageStatus& stored, absl::Time now) {
+  const absl::Time second = absl::FromUnixSeconds(absl::ToUnixSeconds(now));
   StageStatus next;
   next.state = health.state();
   for (const std::string& issue : health.issues()) {
@@ -74,12 +85,23 @@ StageStatus NextStatus(const v1::StageHealth& health, const StageStatus& stored,
     next.issues.push_back(CutMessage(issue));
   }
   for (const v1::ApplicationHealth& application : health.applications()) {
-    next.applications.push_back(
-        {{application.namespace_(), application.name()}, application.state()});
+    StageStatus::Application& added = next.applications.emplace_back();
+    added.name = {application.namespace_(), application.name()};
+    added.state = application.state();
+    added.since = second;
+    // In the order in which they were written, that is, by name.
+    const auto before =
+        std::lower_bound(stored.applications.begin(), stored.applications.end(), added.name,
+                         [](const StageStatus::Application& known,
+                            const argocd::ApplicationName& name) { return known.name < name; });
+    if (before != stored.applications.end() && before->name == added.name &&
+        before->state == added.state && before->since) {
+      added.since = before->since;
+    }
   }
   next.transition_time = stored.transition_time;
   if (next.state != stored.state || !stored.transition_time) {
-    next.transition_time = absl::FromUnixSeconds(absl::ToUnixSeconds(now));
+    next.transition_time = second;
   }
   return next;
 }

@@ -21,6 +21,7 @@ struct StageStatus {
   struct Application {
     argocd::ApplicationName name;
     v1::HealthState state = v1::HEALTH_STATE_UNSPECIFIED;
+    std::optional<absl::Time> since;  // when `state` last changed
     bool operator==(const Application&) const = default;
   };
 
@@ -35,8 +36,8 @@ struct StageStatus {
 StageStatus StatusFromJson(const nlohmann::json& status);
 nlohmann::json ToJson(const StageStatus& status);
 
-// What is to be stored of `health` where `stored` is; the transition's time moves when the state is
-// another one.
+// What is to be stored of `health` where `stored` is; the times move when the states they belong to
+// are others.
 StageStatus NextStatus(const v1::StageHealth& health, const StageStatus& stored, absl::Time now);
 
 }  // namespace gantry::stages

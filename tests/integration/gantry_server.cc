@@ -151,6 +151,18 @@ v1::StageHealth HealthStream::AwaitState(v1::HealthState state) {
       .updated();
 }
 
+namespace {
+
+std::shared_ptr<grpc::Channel> NewChannel(const std::string& address) {
+  grpc::ChannelArguments arguments;
+  // A later server may get the same port, and a connection carries just so many calls: it is not to
+  // be shared.
+  arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
+  return grpc::CreateCustomChannel(address, grpc::InsecureChannelCredentials(), arguments);
+}
+
+}  // namespace
+
 // ---- GantryServer ------------------------------------------------------------------
 
 GantryServer::GantryServer(const std::string& kubeconfig, const std::vector<std::string>& flags)
@@ -173,11 +185,8 @@ GantryServer::GantryServer(const std::string& kubeconfig, const std::vector<std:
     GiveUp(absl::StrCat(arguments[0], " did not begin to serve; its log:\n", log));
   }
   admin_ = ports.at("admin").get<std::string>();
-  grpc::ChannelArguments channel_arguments;
-  // A later server may get the same port: its channel is not to be shared.
-  channel_arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
-  channel_ = grpc::CreateCustomChannel(ports.at("listen").get<std::string>(),
-                                       grpc::InsecureChannelCredentials(), channel_arguments);
+  listen_ = ports.at("listen").get<std::string>();
+  channel_ = NewChannel(listen_);
   stub_ = v1::PromotionStepService::NewStub(channel_);
 }
 
@@ -215,6 +224,10 @@ void GantryServer::Start(const std::vector<std::string>& arguments) {
 StepResult GantryServer::RunStep(const v1::RunStepRequest& request,
                                  std::chrono::milliseconds timeout) {
   return PendingStep(*stub_, request, timeout).Result();
+}
+
+std::unique_ptr<v1::PromotionStepService::Stub> GantryServer::NewStub() const {
+  return v1::PromotionStepService::NewStub(NewChannel(listen_));
 }
 
 std::unique_ptr<HealthStream> GantryServer::Watch(const std::string& project,

@@ -72,6 +72,8 @@ class HealthStream {
       const std::function<bool(const v1::WatchStageHealthResponse& event)>& expected,
       const std::function<void(const v1::WatchStageHealthResponse& event)>& seen = nullptr);
   v1::StageHealth AwaitState(v1::HealthState state);
+  // Ends the stream; any thread.
+  void Cancel() { context_.TryCancel(); }
 
  private:
   grpc::ClientContext context_;
@@ -104,6 +106,8 @@ class GantryServer {
   // RunStep with any bytes for a message.
   grpc::Status RunStepWithBytes(const std::string& bytes);
   v1::PromotionStepService::Stub& stub() { return *stub_; }
+  // One with a connection of its own.
+  std::unique_ptr<v1::PromotionStepService::Stub> NewStub() const;
 
   void Kill9();
   // SIGTERM, without waiting for anything but that the server takes no further calls.
@@ -127,7 +131,8 @@ class GantryServer {
   pid_t pid_ = -1;  // -1: it does not run any more
   int pid_fd_ = -1;
   bool terminating_ = false;
-  std::string admin_;  // host:port
+  std::string listen_;  // host:port
+  std::string admin_;
   std::shared_ptr<grpc::Channel> channel_;
   std::unique_ptr<v1::PromotionStepService::Stub> stub_;
 };

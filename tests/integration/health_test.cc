@@ -30,15 +30,14 @@ class HealthTest : public IntegrationTest {
                  const std::string& sync = "Synced", const std::string& revision = kNewRevision) {
     json source = Application(app).at("spec").at("source");
     source["targetRevision"] = revision;
-    api_.MergePatch(ApplicationPath(app),
-                    {{"metadata", {{"annotations", {{"argocd.argoproj.io/refresh", nullptr}}}}},
-                     {"status",
-                      {{"reconciledAt", SecondsAgo(-60)},
-                       {"health", {{"status", health}}},
-                       {"sync",
-                        {{"status", sync},
-                         {"revision", revision},
-                         {"comparedTo", {{"source", source}}}}}}}});
+    api_.MergePatch(
+        ApplicationPath(app),
+        {{"metadata", {{"annotations", {{"argocd.argoproj.io/refresh", nullptr}}}}},
+         {"status",
+          {{"reconciledAt", SecondsAgo(-60)},
+           {"health", {{"status", health}}},
+           {"sync",
+            {{"status", sync}, {"revision", revision}, {"comparedTo", {{"source", source}}}}}}}});
   }
 
   void Promote(Replica& gantry, const std::string& app, const std::string& promotion = "p1") {

@@ -13,6 +13,10 @@ std::string ApplicationPath(const std::string& name, const std::string& ns) {
 std::string ApplicationsPath(const std::string& ns) {
   return absl::StrCat("/apis/argoproj.io/v1alpha1/namespaces/", ns, "/applications");
 }
+std::string StageHealthsPath(const std::string& ns) {
+  return absl::StrCat("/apis/gantry.dev/v1alpha1/namespaces/", ns, "/stagehealths");
+}
+
 std::string StageHealthPath(const std::string& name, const std::string& ns) {
   return absl::StrCat("/apis/gantry.dev/v1alpha1/namespaces/", ns, "/stagehealths/", name);
 }

@@ -18,6 +18,7 @@ namespace gantry::integration {
 std::string ApplicationPath(const std::string& name, const std::string& ns = "argocd");
 std::string ApplicationsPath(const std::string& ns = "argocd");
 std::string StageHealthPath(const std::string& name, const std::string& ns = "gantry-system");
+std::string StageHealthsPath(const std::string& ns = "gantry-system");
 std::string EventsPath(const std::string& ns = "argocd");
 
 // What a test does and sees on the API server, independently of the code under test. An answer

@@ -660,7 +660,7 @@ INSTANTIATE_TEST_SUITE_P(
     ::testing::Values(
         AbsentCase{"SinceNobodyKnowsWhen", NotSeen(), "unable to find Application argocd/shop"},
         AbsentCase{"SinceATime", NotSeen(kAbsent),
-                   "unable to find Application argocd/shop, missing since 2026-03-01T11:40:00Z"},
+                   "unable to find Application argocd/shop, UNKNOWN since 2026-03-01T11:40:00Z"},
         AbsentCase{"ForAReason",
                    NotSeen(std::nullopt, std::nullopt, "namespace argocd is not watched"),
                    "unable to find Application argocd/shop: namespace argocd is not watched"},
@@ -711,7 +711,7 @@ TEST(DescribeApplicationTest, TellsWhyAndWhatIsWrongWithTheEvidence) {
       {"stale", Seen(degraded, kStale), {stale}},
       {"absent",
        NotSeen(kAbsent),
-       {"unable to find Application argocd/shop, missing since 2026-03-01T11:40:00Z"}},
+       {"unable to find Application argocd/shop, UNKNOWN since 2026-03-01T11:40:00Z"}},
       {"absent and stale",
        NotSeen(std::nullopt, kStale),
        {stale, "unable to find Application argocd/shop"}},
@@ -981,7 +981,7 @@ TEST_F(StageTest, WhilePromotingTellsOnlyWhatIsWrongWithTheEvidence) {
   EXPECT_THAT(judgement.health.issues(),
               ElementsAre("the Stage cannot be assessed while promotion p1 is in progress, last "
                           "heard of at 2026-03-01T11:50:00Z",
-                          "unable to find Application argocd/bank, missing since "
+                          "unable to find Application argocd/bank, UNKNOWN since "
                           "2026-03-01T11:40:00Z"));
   EXPECT_THAT(judgement.wants_refresh, IsEmpty());
   ASSERT_THAT(judgement.health.applications(), SizeIs(2));
@@ -1160,7 +1160,7 @@ TEST_F(HealthChecksTest, JudgesTheApplicationsInOrder) {
   const v1::StageHealth health = JudgeChecks();
   EXPECT_EQ(health.state(), kUnknown);
   EXPECT_THAT(health.issues(), ElementsAre("Application apps/a has health status Progressing",
-                                           "unable to find Application argocd/bank, missing since "
+                                           "unable to find Application argocd/bank, UNKNOWN since "
                                            "2026-03-01T11:40:00Z"));
   ASSERT_THAT(health.applications(), SizeIs(3));
   EXPECT_EQ(health.applications(0).name(), "a");
