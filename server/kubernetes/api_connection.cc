@@ -169,7 +169,7 @@ absl::StatusOr<HttpResponse> ApiConnection::Call(const ApiRequest& call, base::C
 absl::StatusOr<HttpResponse> ApiConnection::Stream(
     const ApiTarget& target, const absl::Duration& idle_timeout,
     const std::function<bool(std::string_view chunk)>& sink, base::Context& context,
-    const std::function<void()>& on_accepted) {
+    const QuietHandler& quiet) {
   absl::StatusOr<std::string> path = BuildPath(target);
   if (!path.ok()) return path.status();
   HttpRequest request;
@@ -181,7 +181,8 @@ absl::StatusOr<HttpResponse> ApiConnection::Stream(
     request.idle_timeout = idle_timeout;
     return more;
   };
-  request.on_accepted = on_accepted;
+  request.quiet_after = quiet.after;
+  request.on_quiet = quiet.call;
   AddHeaders("", request);
   Attempt attempt = SendAuthenticated(target, request, absl::InfiniteDuration(), context);
   if (!IsOk(attempt)) return ErrorOf(target, attempt);

@@ -54,6 +54,12 @@ struct ApiRequest {
   int attempt_factor = 1;
 };
 
+// Who is told of the silences of a stream: see HttpRequest::on_quiet.
+struct QuietHandler {
+  absl::Duration after = absl::InfiniteDuration();
+  std::function<void()> call;
+};
+
 // One cluster's API server, as seen with one identity: adds credentials to requests, keeps to
 // the rate limit, repeats what may be repeated, and gives errors their types and words. Shared by
 // the Client, watches and token reviews. Any thread, many calls at once; destroyed after the last
@@ -67,15 +73,14 @@ class ApiConnection {
   // kJsonPadding bytes of spare capacity.
   absl::StatusOr<HttpResponse> Call(const ApiRequest& request, base::Context& context);
 
-  // Sends a GET whose 2xx body goes to `sink` as it comes, after a call of `on_accepted` if that is
-  // set (see HttpRequest for both), for watches and streamed lists. `idle_timeout` is read again
+  // Sends a GET whose 2xx body goes to `sink` as it comes and whose silences are told to `quiet`
+  // (see HttpRequest for both), for watches and streamed lists. `idle_timeout` is read again
   // after each piece, so the sink may change it. A list may come compressed, a watch does not. Not
   // limited in rate and never repeated, except once with renewed credentials after a 401: the
   // caller has its own ways of going on. An attempt ends with the context alone.
   absl::StatusOr<HttpResponse> Stream(const ApiTarget& target, const absl::Duration& idle_timeout,
                                       const std::function<bool(std::string_view chunk)>& sink,
-                                      base::Context& context,
-                                      const std::function<void()>& on_accepted = nullptr);
+                                      base::Context& context, const QuietHandler& quiet = {});
 
  private:
   // What an attempt came to: a response of any status, or an error without one.

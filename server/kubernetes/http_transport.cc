@@ -36,10 +36,12 @@ struct Exchange {
   CURL* easy = nullptr;
   HttpResponse response;
   int times_sent = 0;
-  bool told_accepted = false;
   bool stopped_by_sink = false;
   bool too_large = false;
   SteadyClock::time_point last_byte = SteadyClock::now();
+  // When the header of a 2xx response, or the last byte of its body, came; nothing once on_quiet
+  // has been called for the silence since then.
+  std::optional<SteadyClock::time_point> quiet_since;
 
   bool ok() const { return response.status >= 200 && response.status < 300; }
 };
@@ -84,10 +86,7 @@ std::size_t OnHeader(char* bytes, std::size_t size, std::size_t count, void* dat
     }
     return size * count;
   }
-  if (line.empty() && exchange.ok() && !exchange.told_accepted) {
-    exchange.told_accepted = true;
-    if (exchange.request.on_accepted) exchange.request.on_accepted();
-  }
+  if (line.empty() && exchange.ok()) exchange.quiet_since = exchange.last_byte;
   const std::size_t colon = line.find(':');
   if (colon == std::string_view::npos) return size * count;
   const absl::string_view name = base::ToAbsl(line.substr(0, colon));
@@ -110,6 +109,7 @@ std::size_t OnBody(char* bytes, std::size_t size, std::size_t count, void* data)
     body.append(chunk.substr(0, kMaxErrorBody - std::min(kMaxErrorBody, body.size())));
     return chunk.size();
   }
+  exchange.quiet_since = exchange.last_byte;
   if (exchange.request.sink) {
     if (exchange.request.sink(chunk)) return chunk.size();
     exchange.stopped_by_sink = true;
@@ -240,7 +240,7 @@ class CurlTransport::Handle {
     CURLcode code = CURLE_OK;
     absl::Status context;
   };
-  Ending Run(const Exchange& exchange, base::Context& context);
+  Ending Run(Exchange& exchange, base::Context& context);
 
   const Identity identity_;
   CURLM* const multi_;
@@ -341,9 +341,12 @@ void CurlTransport::Handle::SetOptions(const CurlTransportOptions& options,
   curl_easy_setopt(easy_, CURLOPT_WRITEDATA, &exchange);
 }
 
-CurlTransport::Handle::Ending CurlTransport::Handle::Run(const Exchange& exchange,
+CurlTransport::Handle::Ending CurlTransport::Handle::Run(Exchange& exchange,
                                                          base::Context& context) {
   while (true) {
+    // Silences are judged by a time before the sockets are read: bytes that come while this thread
+    // is held up in between are read the next time, before they could be missed.
+    const SteadyClock::time_point looked = SteadyClock::now();
     int running = 0;
     const CURLMcode performed = curl_multi_perform(multi_, &running);
     const absl::Duration idle_timeout = exchange.request.idle_timeout;
@@ -359,8 +362,17 @@ CurlTransport::Handle::Ending CurlTransport::Handle::Run(const Exchange& exchang
       return {Ending::Reason::kContext, CURLE_OK, std::move(status)};
     }
     absl::Duration wait = std::min(context.Remaining(), absl::Minutes(1));
+    if (exchange.quiet_since && exchange.request.on_quiet) {
+      const absl::Duration quiet = absl::FromChrono(looked - *exchange.quiet_since);
+      if (quiet >= exchange.request.quiet_after) {
+        exchange.quiet_since.reset();
+        exchange.request.on_quiet();
+      } else {
+        wait = std::min(wait, exchange.request.quiet_after - quiet);
+      }
+    }
     if (idle_timeout != absl::InfiniteDuration()) {
-      const absl::Duration idle = absl::FromChrono(SteadyClock::now() - exchange.last_byte);
+      const absl::Duration idle = absl::FromChrono(looked - exchange.last_byte);
       if (idle >= idle_timeout) return {Ending::Reason::kIdle, CURLE_OK, absl::OkStatus()};
       wait = std::min(wait, idle_timeout - idle);
     }

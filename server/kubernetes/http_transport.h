@@ -34,9 +34,11 @@ struct HttpRequest {
   // When set, the body of a 2xx response goes here piece by piece instead of into
   // HttpResponse::body. Called on the thread of the caller; false ends the transfer.
   std::function<bool(std::string_view chunk)> sink;
-  // When set, called before the body of a 2xx response, when its header has been received: a quiet
-  // watch has no body for a long time. On the thread of the caller.
-  std::function<void()> on_accepted;
+  // When set, called when nothing has come for `quiet_after` since a 2xx response's header or the
+  // last byte of its body: once in each silence. What has arrived by then, also while this process
+  // was stopped, is received first. The transfer goes on. Called on the thread of the caller.
+  std::function<void()> on_quiet;
+  absl::Duration quiet_after = absl::InfiniteDuration();
   // Ends the transfer when no byte has arrived for so long. The sink may change it.
   absl::Duration idle_timeout = absl::InfiniteDuration();
   // The most that a 2xx response's body may have, after decompression; larger is an error. Not

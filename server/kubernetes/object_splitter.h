@@ -86,6 +86,9 @@ class LineSplitter {
   // Takes the next piece of the body. False when the rest is of no use: see status().
   bool Add(std::string_view chunk);
 
+  // The body so far ends in the middle of a line.
+  bool in_line() const { return !line_.empty(); }
+
   // The error that `on_line` returned; kInvalidArgument for a line that is too long; else OK.
   const absl::Status& status() const { return status_; }
 

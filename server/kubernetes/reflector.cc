@@ -10,43 +10,63 @@
 // | Listing   | see below              | no RV: LIST in pages of 500; RV: LIST at RV, whole   |
 // | Watching  | after a complete list  | WATCH from RV with bookmarks, for 300 to 600 s       |
 //
-// | state     | event                                        | reason      | reaction            |
-// |-----------|----------------------------------------------|-------------|---------------------|
-// | any       | the context ends                             |             | Run returns         |
-// | Streaming | ADDED, MODIFIED                              |             | Put                 |
-// | Streaming | DELETED                                      |             | Delete              |
-// | Streaming | annotated bookmark                           |             | EndList, Watching   |
-// | Streaming | 400 or 422; another bookmark; 10 s without a | failed      | Listing, at once    |
-// |           | byte; no end of the list after a minute, or  |             | and from now on     |
-// |           | when the server ends the stream              |             |                     |
-// | Streaming | 429                                          | throttled   | backoff, Streaming  |
-// | Streaming | no connection, or lost                       | unreachable | backoff, Streaming  |
-// | Streaming | 410                                          | expired     | backoff, Streaming  |
-// | Streaming | any other error                              | failed      | backoff, Streaming  |
-// | Listing   | last page                                    |             | EndList, Watching   |
-// | Listing   | 410 on a later page                          | expired     | at once, whole      |
-// | Listing   | 410, RV too large, when there is an RV       | expired     | at once, without RV |
-// | Listing   | 429                                          | throttled   | backoff, Listing    |
-// | Listing   | no connection, lost, or a minute of silence  | unreachable | backoff, Listing    |
-// | Listing   | any other error, or 410 without an RV        | failed or   | backoff, Listing    |
-// |           |                                              | expired     |                     |
-// | Watching  | ADDED, MODIFIED                              |             | Put, RV advances    |
-// | Watching  | DELETED                                      |             | Delete, RV advances |
-// | Watching  | BOOKMARK                                     |             | RV advances         |
-// | Watching  | 410 as status or ERROR event; RV too large   | expired     | Listing, at once    |
-// | Watching  | ... the second time, no event in between     | expired     | backoff, Listing    |
-// | Watching  | 429 as status or ERROR event                 | throttled   | backoff, Watching   |
-// | Watching  | no connection, lost, or no answer in time    | unreachable | backoff, Watching   |
-// | Watching  | ended within a second without an event       | too short   | backoff, Listing    |
-// | Watching  | ended by the server; silent for too long     | ended       | Watching, at once   |
-// | Watching  | any other error: 403, 404, 500, ERROR event, | failed      | backoff, Listing    |
-// |           | malformed or too long line, unreadable       |             |                     |
-// |           | object                                       |             |                     |
+// | state     | event                                        | reason       | reaction            |
+// |-----------|----------------------------------------------|--------------|---------------------|
+// | any       | the context ends                             |              | Run returns         |
+// | Streaming | ADDED, MODIFIED                              |              | Put                 |
+// | Streaming | DELETED                                      |              | Delete              |
+// | Streaming | annotated bookmark                           |              | EndList, Watching   |
+// | Streaming | 400 or 422; another bookmark; 10 s without a | not streamed | Listing, at once    |
+// |           | byte; no end of the list after a minute, or  |              | and from now on     |
+// |           | when the server ends the stream              |              |                     |
+// | Streaming | 429                                          | throttled    | backoff, Streaming  |
+// | Streaming | no connection, or lost                       | unreachable  | backoff, Streaming  |
+// | Streaming | 410                                          | expired      | backoff, Streaming  |
+// | Streaming | any other error                              | failed       | backoff, Streaming  |
+// | Listing   | last page                                    |              | EndList, Watching   |
+// | Listing   | 410 on a later page                          | expired      | at once, whole      |
+// | Listing   | 410, RV too large, when there is an RV       | expired      | at once, without RV |
+// | Listing   | 429                                          | throttled    | backoff, Listing    |
+// | Listing   | no connection, lost, or a minute of silence  | unreachable  | backoff, Listing    |
+// | Listing   | any other error, or 410 without an RV        | failed or    | backoff, Listing    |
+// |           |                                              | expired      |                     |
+// | Watching  | ADDED, MODIFIED                              |              | Put, RV advances    |
+// | Watching  | DELETED                                      |              | Delete, RV advances |
+// | Watching  | BOOKMARK                                     |              | RV advances         |
+// | Watching  | 410 as status or ERROR event; RV too large   | expired      | Listing, at once    |
+// | Watching  | ... the second time, no event in between     | expired      | backoff, Listing    |
+// | Watching  | 429 as status or ERROR event                 | throttled    | backoff, Watching   |
+// | Watching  | no connection, lost, or no answer in time    | unreachable  | backoff, Watching   |
+// | Watching  | ended within a second without an event       | too short    | backoff, Listing    |
+// | Watching  | ended by the server; silent for too long     | ended        | Watching, at once   |
+// | Watching  | any other error: 403, 404, 500, ERROR event, | failed       | backoff, Listing    |
+// |           | malformed or too long line, unreadable       |              |                     |
+// |           | object                                       |              |                     |
 //
 // A backoff is never shorter than the Retry-After that came with an error.
+//
+// When the sink is told that it is up to date, and to which time; the first row that fits counts. A
+// watch is unsettled from when its request is sent; one that goes on after a streamed list, from
+// the list's end.
+//
+// | watch     | event                                        | told                              |
+// |-----------|----------------------------------------------|-----------------------------------|
+// | none      | a list is complete, streamed or not          | when its first request was sent   |
+// | any       | event or bookmark, more than 10 s after the  | nothing; unsettled from now on    |
+// |           | last one or the watch's beginning            |                                   |
+// | unsettled | event or bookmark, unsettled for up to 10 s  | nothing                           |
+// | unsettled | event or bookmark, after more than 10 s      | when it was received; settled     |
+// | unsettled | nothing for the settle time, not in a line   | when the last one was received,   |
+// |           |                                              | or the watch began; settled       |
+// | settled   | event or bookmark                            | when it was received              |
+//
+// An accepted watch, or the first of its events, shows only that there is something to come: events
+// of an outage, or of the time for which this process was stopped, follow. A bookmark among them is
+// as old as they are.
 #include "server/kubernetes/reflector.h"
 
 #include <algorithm>
+#include <optional>
 #include <utility>
 
 #include "server/base/strings.h"
@@ -100,6 +120,7 @@ class Reflector::Loop {
     absl::Duration idle_limit;
     bool listing = false;  // the initial events have not ended yet
     bool had_event = false;
+    CatchUp catch_up;
     bool streaming_ignored = false;  // the server does not know of initial events
     absl::Status failure;
   };
@@ -121,6 +142,7 @@ class Reflector::Loop {
   // The error ends the watch.
   absl::Status TakeLine(Watch& watch, std::string_view line);
   absl::Status TakeBookmark(Watch& watch, std::string_view object);
+  void TellUpToDate(std::optional<absl::Duration> time);
   void Listed(std::string resource_version, absl::Duration sent);
 
   ApiTarget Target(Verb verb) const;
@@ -161,6 +183,10 @@ ApiTarget Reflector::Loop::WatchTarget() {
                   {"allowWatchBookmarks", "true"},
                   {"timeoutSeconds", base::StrCat(seconds)}};
   return target;
+}
+
+void Reflector::Loop::TellUpToDate(std::optional<absl::Duration> time) {
+  if (time) sink_.UpToDate(*time);
 }
 
 void Reflector::Loop::Tell(RestartReason reason, const absl::Status& why) const {
@@ -296,9 +322,11 @@ absl::Status Reflector::Loop::TakeLine(Watch& watch, std::string_view line) {
       const bool ends_list = watch.listing;
       if (absl::Status taken = TakeBookmark(watch, event->object); !taken.ok()) return taken;
       watch.had_event = true;
-      if (!ends_list) {
+      if (ends_list) {
+        watch.catch_up.Begin(received);
+      } else {
         backoff_.Good();
-        sink_.UpToDate(received);
+        TellUpToDate(watch.catch_up.Event(received));
       }
       return absl::OkStatus();
     }
@@ -320,7 +348,7 @@ absl::Status Reflector::Loop::TakeLine(Watch& watch, std::string_view line) {
   if (watch.listing) return absl::OkStatus();
   if (!version->empty()) resource_version_ = *std::move(version);
   backoff_.Good();
-  sink_.UpToDate(received);
+  TellUpToDate(watch.catch_up.Event(received));
   return absl::OkStatus();
 }
 
@@ -337,12 +365,14 @@ WatchEnd Reflector::Loop::RunWatch(Watch& watch, base::Context& context) {
     }
     return more;
   };
-  const auto accepted = [&] {
-    if (!watch.listing) sink_.UpToDate(watch.sent);
+  const auto quiet = [&] {
+    // The rest of a line that has begun is on its way.
+    if (!watch.listing && !splitter.in_line()) TellUpToDate(watch.catch_up.Quiet());
   };
   watch.sent = Now();
-  const absl::StatusOr<HttpResponse> response =
-      connection_->Stream(watch.target, watch.idle_limit, take, context, accepted);
+  watch.catch_up.Begin(watch.sent);
+  const absl::StatusOr<HttpResponse> response = connection_->Stream(
+      watch.target, watch.idle_limit, take, context, {options_.settle_time, quiet});
   WatchEnd end;
   end.lasted = Now() - watch.sent;
   end.had_event = watch.had_event;
@@ -378,7 +408,7 @@ absl::Duration Reflector::Loop::StepStreaming(base::Context& context) {
   const bool unanswered = end.error.ok() || silent;
   if (refused || unanswered || watch.streaming_ignored) {
     state_ = State::kListing;
-    Tell(RestartReason::kFailed,
+    Tell(RestartReason::kNotStreamed,
          absl::UnimplementedError(base::StrCat(
              Describe(watch.target),
              ": the server does not send the initial list as a stream; it is listed instead",

@@ -45,8 +45,8 @@ enum class RestartReason {
   kThrottled,    // 429: watched again after a backoff
   kUnreachable,  // no connection, or lost: watched again after a backoff
   kTooShort,     // ended within a second without an event: listed again after a backoff
-  kFailed,       // anything else: listed again after a backoff; or the server turned out not to
-                 // stream lists: listed at once
+  kFailed,       // anything else: listed again after a backoff
+  kNotStreamed,  // the server turned out not to stream lists: listed at once
 };
 std::string_view RestartReasonName(RestartReason reason);  // "ended", "expired", ... for metrics
 
@@ -59,6 +59,10 @@ struct ReflectorOptions {
   // after so long, is taken for one that cannot.
   absl::Duration streaming_list_silence = absl::Seconds(10);
   absl::Duration streaming_list_limit = absl::Minutes(1);
+  // A watch that has brought nothing for so long after its beginning, or after a pause, has brought
+  // everything there was: only then, and not at the first events of a backlog, is the sink told
+  // that it is up to date.
+  absl::Duration settle_time = absl::Milliseconds(500);
   const base::Clock* clock = &base::SystemClock();
   base::Sleeper* sleeper = &base::SystemSleeper();
   base::Random* random = &base::SystemRandom();

@@ -26,6 +26,8 @@ std::string_view RestartReasonName(RestartReason reason) {
       return "too_short";
     case RestartReason::kFailed:
       return "failed";
+    case RestartReason::kNotStreamed:
+      return "not_streamed";
   }
   return "unknown";
 }
@@ -52,6 +54,7 @@ Reaction ReactionTo(RestartReason reason) {
     case RestartReason::kEnded:
       return Reaction::kWatchAtOnce;
     case RestartReason::kExpired:
+    case RestartReason::kNotStreamed:
       return Reaction::kListAtOnce;
     case RestartReason::kThrottled:
     case RestartReason::kUnreachable:
@@ -78,6 +81,27 @@ absl::Duration ReflectorBackoff::Next() {
   const absl::Duration backoff = next_;
   next_ = std::min(next_ * 2, kMaxReflectorBackoff);
   return backoff * (0.5 + 0.5 * random_.Uniform());
+}
+
+void CatchUp::Begin(absl::Duration now) {
+  last_sign_ = now;
+  unsettled_since_ = now;
+}
+
+std::optional<absl::Duration> CatchUp::Event(absl::Duration received) {
+  // Also while the watch has not settled: time that passed without events, such as that of a
+  // process that was stopped, is none in which it caught up.
+  if (received - last_sign_ > kBacklogPause) unsettled_since_ = received;
+  last_sign_ = received;
+  if (unsettled_since_ && received - *unsettled_since_ <= kCatchUpTime) return std::nullopt;
+  unsettled_since_.reset();
+  return received;
+}
+
+std::optional<absl::Duration> CatchUp::Quiet() {
+  if (!unsettled_since_) return std::nullopt;
+  unsettled_since_.reset();
+  return last_sign_;
 }
 
 }  // namespace gantry::kubernetes

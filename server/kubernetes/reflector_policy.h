@@ -58,6 +58,32 @@ class ReflectorBackoff {
   std::optional<absl::Duration> good_since_;
 };
 
+// After a pause of more than this, what comes first may be a backlog.
+inline constexpr absl::Duration kBacklogPause = absl::Seconds(10);
+// A watch that brings events for longer than this, without such a pause, has caught up.
+inline constexpr absl::Duration kCatchUpTime = absl::Seconds(10);
+
+// Tells up to when everything has come of what a watch follows. What comes first, at the watch's
+// beginning or after a pause (of the API server, of the network, or of this process), may be old:
+// until the watch has settled, by a silence or by time, an event says nothing of those behind it.
+// All times are since boot, and none may be before the one given last. Owned by a Reflector; one
+// thread.
+class CatchUp {
+ public:
+  // The watch's request is sent now, or its initial events have ended now.
+  void Begin(absl::Duration now);
+  // An event or a bookmark was received. Returns up to when everything has come: nothing while the
+  // watch has not settled.
+  std::optional<absl::Duration> Event(absl::Duration received);
+  // Nothing more is on its way. Returns up to when everything has come: nothing if that is known.
+  std::optional<absl::Duration> Quiet();
+
+ private:
+  // The last event or, before the first, the beginning.
+  absl::Duration last_sign_;
+  std::optional<absl::Duration> unsettled_since_;
+};
+
 }  // namespace gantry::kubernetes
 
 #endif  // GANTRY_SERVER_KUBERNETES_REFLECTOR_POLICY_H_

@@ -473,6 +473,19 @@ TEST_F(StreamTest, TheIdleTimeoutMayBeChangedByTheSink) {
                   .ok());
 }
 
+TEST_F(StreamTest, SilencesAreTold) {
+  on_send_ = [](const HttpRequest& request, base::Context&) {
+    EXPECT_EQ(request.quiet_after, absl::Seconds(2));
+    request.on_quiet();
+  };
+  int silences = 0;
+  EXPECT_TRUE(Connect({Response(200)})
+                  .Stream(target_, absl::Seconds(40), [](std::string_view) { return true; },
+                          context_, {absl::Seconds(2), [&] { ++silences; }})
+                  .ok());
+  EXPECT_EQ(silences, 1);
+}
+
 TEST_F(StreamTest, IsNotRepeated) {
   for (const Answer& answer :
        {Response(429, absl::Seconds(1)), Response(503, absl::Seconds(1)), Response(410), Lost()}) {

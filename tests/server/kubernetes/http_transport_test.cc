@@ -621,34 +621,53 @@ TEST_F(HttpTransportTest, TheBodyOfAnErrorDoesNotGoToTheSink) {
   EXPECT_EQ(response->body, "gone");
 }
 
-TEST_F(HttpTransportTest, AnAcceptedStreamIsToldBeforeItsBody) {
-  std::latch accepted(1);
+TEST_F(HttpTransportTest, CallsOnQuietOncePerSilence) {
+  std::latch first(1);
+  std::latch second(1);
   ScriptedServer server([&](const Request&, Connection& connection) {
-    connection.Send("HTTP/1.1 100 Continue\r\n\r\n");
     connection.Send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n");
-    accepted.wait();
-    connection.Send("4\r\none\n\r\n0\r\nTrailer: x\r\n\r\n");
+    first.wait();
+    connection.Send("4\r\none\n\r\n");
+    second.wait();
+    connection.Send("4\r\ntwo\n\r\n");
+    connection.WaitForClientToGo();
   });
   std::vector<std::string> events;
   HttpRequest request = To("GET", "/");
-  request.on_accepted = [&] {
-    events.emplace_back("accepted");
-    accepted.count_down();
+  request.quiet_after = absl::Milliseconds(1);
+  request.on_quiet = [&] {
+    events.emplace_back("quiet");
+    if (events.size() == 1) first.count_down();
+    if (events.size() == 3) second.count_down();
   };
   request.sink = [&](std::string_view chunk) {
     events.emplace_back(chunk);
+    // The last silence is long enough for many calls.
+    if (chunk == "two\n") request.idle_timeout = absl::Milliseconds(50);
     return true;
   };
   const auto response = MakeFor(server.url())->Send(request, context_);
   ASSERT_TRUE(response.ok()) << response.status();
-  EXPECT_THAT(events, ElementsAre("accepted", "one\n"));
+  EXPECT_EQ(response->end, HttpResponse::End::kIdle);
+  EXPECT_THAT(events, ElementsAre("quiet", "one\n", "quiet", "two\n", "quiet"));
 }
 
-TEST_F(HttpTransportTest, AStreamThatIsRefusedIsNotToldAsAccepted) {
-  ScriptedServer server(Answering(429, ""));
-  HttpRequest request = To("GET", "/");
-  request.on_accepted = [] { ADD_FAILURE(); };
-  EXPECT_EQ(MakeFor(server.url())->Send(request, context_)->status, 429);
+TEST_F(HttpTransportTest, OnQuietIsNotCalledBeforeTheHeader) {
+  for (const std::string& sent :
+       {std::string(), std::string("HTTP/1.1 100 Continue\r\n\r\n"),
+        std::string("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n"),
+        std::string("HTTP/1.1 429 Too Many Requests\r\nContent-Length: 3\r\n\r\no")}) {
+    ScriptedServer server([&](const Request&, Connection& connection) {
+      connection.Send(sent);
+      connection.WaitForClientToGo();
+    });
+    HttpRequest request = To("GET", "/");
+    request.idle_timeout = absl::Milliseconds(50);
+    request.quiet_after = absl::Milliseconds(1);
+    request.on_quiet = [&] { ADD_FAILURE() << sent; };
+    request.sink = [](std::string_view) { return true; };
+    (void)MakeFor(server.url())->Send(request, context_);
+  }
 }
 
 TEST_F(HttpTransportTest, AStreamThatIsLostIsAnError) {

@@ -229,6 +229,15 @@ TEST(LineSplitterTest, ALineMayHaveTheLimitAndNoMore) {
   }
 }
 
+TEST(LineSplitterTest, KnowsWhetherALineHasBegun) {
+  LineSplitter splitter([](std::string_view) { return absl::OkStatus(); });
+  EXPECT_FALSE(splitter.in_line());
+  EXPECT_TRUE(splitter.Add("{}\n{"));
+  EXPECT_TRUE(splitter.in_line());
+  EXPECT_TRUE(splitter.Add("}\n"));
+  EXPECT_FALSE(splitter.in_line());
+}
+
 TEST(LineSplitterTest, WhatIsRefusedEndsTheWatch) {
   int seen = 0;
   LineSplitter splitter([&](std::string_view) {

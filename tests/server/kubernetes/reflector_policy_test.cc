@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -95,7 +96,8 @@ TEST(ReactionToFailedListTest, OnlyWhatIsTooOldOrNewIsListedAgainAtOnce) {
   for (const bool had_version : {false, true}) {
     for (const RestartReason reason :
          {RestartReason::kEnded, RestartReason::kExpired, RestartReason::kThrottled,
-          RestartReason::kUnreachable, RestartReason::kTooShort, RestartReason::kFailed}) {
+          RestartReason::kUnreachable, RestartReason::kTooShort, RestartReason::kFailed,
+          RestartReason::kNotStreamed}) {
       const bool at_once = had_version && reason == RestartReason::kExpired;
       EXPECT_EQ(ReactionToFailedList(reason, had_version),
                 at_once ? Reaction::kListAtOnce : Reaction::kListAfterBackoff)
@@ -108,12 +110,89 @@ TEST(RestartReasonTest, EachHasAName) {
   std::vector<std::string_view> names;
   for (const RestartReason reason :
        {RestartReason::kEnded, RestartReason::kExpired, RestartReason::kThrottled,
-        RestartReason::kUnreachable, RestartReason::kTooShort, RestartReason::kFailed}) {
+        RestartReason::kUnreachable, RestartReason::kTooShort, RestartReason::kFailed,
+        RestartReason::kNotStreamed}) {
     names.push_back(RestartReasonName(reason));
   }
-  EXPECT_THAT(names,
-              ElementsAre("ended", "expired", "throttled", "unreachable", "too_short", "failed"));
+  EXPECT_THAT(names, ElementsAre("ended", "expired", "throttled", "unreachable", "too_short",
+                                 "failed", "not_streamed"));
 }
+
+TEST(RestartReasonTest, AServerThatDoesNotStreamListsIsListedAtOnce) {
+  EXPECT_EQ(ReactionTo(RestartReason::kNotStreamed), Reaction::kListAtOnce);
+}
+
+// What a watch that begins at 0 s tells of being up to date.
+struct CatchUpStep {
+  enum class Kind { kBegin, kEvent, kQuiet } kind;
+  absl::Duration at;  // of no meaning for a silence
+  std::optional<absl::Duration> told;
+};
+struct CatchUpCase {
+  const char* name;
+  std::vector<CatchUpStep> steps;
+};
+void PrintTo(const CatchUpCase& test, std::ostream* out) { *out << test.name; }
+
+CatchUpStep Begin(double at) {
+  return {CatchUpStep::Kind::kBegin, absl::Seconds(at), std::nullopt};
+}
+CatchUpStep Event(double at, std::optional<absl::Duration> told = std::nullopt) {
+  return {CatchUpStep::Kind::kEvent, absl::Seconds(at), told};
+}
+CatchUpStep Quiet(std::optional<absl::Duration> told = std::nullopt) {
+  return {CatchUpStep::Kind::kQuiet, absl::ZeroDuration(), told};
+}
+std::optional<absl::Duration> Tells(double at) { return absl::Seconds(at); }
+
+class CatchUpTest : public testing::TestWithParam<CatchUpCase> {};
+
+TEST_P(CatchUpTest, TellsUpToWhenEverythingHasCome) {
+  CatchUp catch_up;
+  catch_up.Begin(absl::ZeroDuration());
+  int number = 0;
+  for (const CatchUpStep& step : GetParam().steps) {
+    SCOPED_TRACE(++number);
+    switch (step.kind) {
+      case CatchUpStep::Kind::kBegin:
+        catch_up.Begin(step.at);
+        break;
+      case CatchUpStep::Kind::kEvent:
+        EXPECT_EQ(catch_up.Event(step.at), step.told);
+        break;
+      case CatchUpStep::Kind::kQuiet:
+        EXPECT_EQ(catch_up.Quiet(), step.told);
+        break;
+    }
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    All, CatchUpTest,
+    testing::ValuesIn(std::vector<CatchUpCase>{
+        {"AQuietWatchWhenItsRequestWasSent", {Quiet(Tells(0))}},
+        {"ASilenceAfterABacklogWhenItsLastEventCame", {Event(1), Event(2), Quiet(Tells(2))}},
+        {"ASecondSilenceNothing", {Event(1), Quiet(Tells(1)), Quiet()}},
+        {"EachEventOnceSettled",
+         {Quiet(Tells(0)), Event(1, Tells(1)), Event(11, Tells(11)), Quiet()}},
+        {"NothingOfAnEventAfterAPause",
+         {Quiet(Tells(0)), Event(10.001), Event(11), Quiet(Tells(11)), Event(12, Tells(12))}},
+        {"ThePauseBeginsWithTheLastEvent",
+         {Quiet(Tells(0)), Event(9, Tells(9)), Event(19, Tells(19)), Event(29.001), Event(30)}},
+        {"ABusyWatchHasCaughtUpAfterTenSeconds",
+         {Event(4), Event(8), Event(10), Event(10.001, Tells(10.001)), Event(11, Tells(11))}},
+        {"SoHasOneThatIsBusyAfterAPause",
+         {Quiet(Tells(0)), Event(20), Event(25), Event(30), Event(30.001, Tells(30.001))}},
+        {"AProcessThatWasStoppedHasNotCaughtUp",
+         {Event(1), Event(180), Event(181), Quiet(Tells(181))}},
+        {"NorHasOneThatWasStoppedAtTheBeginning", {Event(180), Event(181), Quiet(Tells(181))}},
+        {"NorHasOneThatWasStoppedOnceSettled",
+         {Quiet(Tells(0)), Event(1, Tells(1)), Event(180), Event(181), Quiet(Tells(181))}},
+        {"AnotherBeginningIsUnsettled",
+         {Quiet(Tells(0)), Begin(5), Event(6), Begin(7), Quiet(Tells(7)), Event(8, Tells(8))}},
+        {"AWatchAfterALongListHasNotCaughtUp", {Begin(30), Event(31), Quiet(Tells(31))}},
+    }),
+    [](const auto& test) { return test.param.name; });
 
 class ReflectorBackoffTest : public testing::Test {
  protected:
