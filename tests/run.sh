@@ -36,7 +36,7 @@ for suite in "${suites[@]}"; do
       phase "asan: build"
       configure_and_build asan
       phase "asan: all tests, with AddressSanitizer and UndefinedBehaviorSanitizer"
-      ctest --preset asan
+      ctest --preset asan -LE soak
       ;;
     tsan)
       # ThreadSanitizer can't see into the distribution's gRPC: everything below server/service.
@@ -57,9 +57,10 @@ for suite in "${suites[@]}"; do
       ;;
     release)
       phase "release: build"
-      configure_and_build release gantry-server gantryctl argocd-standin gantry_integration_test
-      phase "release: integration tests on the real control plane"
-      ctest --preset release -L control_plane
+      configure_and_build release gantry-server gantryctl argocd-standin gantry_integration_test \
+        gantry_soak_test health_benchmark
+      phase "release: integration and soak tests on the real control plane"
+      ctest --preset release -L 'control_plane|soak'
       ;;
     *)
       echo "unknown suite: $suite (one of: lint asan tsan clang release tidy)" >&2

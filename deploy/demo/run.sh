@@ -84,6 +84,9 @@ status=0
 say "6. Once more: nothing is done twice, the answer comes from the record"
 "$bin/gantryctl" run-step "${step[@]}" --promotion release-1 --timeout 1m || status=$?
 
+say "7. How healthy the Stage is, once Argo CD has looked at what it deployed"
+"$bin/gantryctl" health shop/prod || status=$?
+
 [[ ${1:-} != --once ]] || exit "$status"
 
 say "It stays up until Ctrl-C. In another terminal, from $PWD:"
@@ -92,6 +95,8 @@ cat <<MSG
   build/release/bin/gantryctl run-step --project shop --stage prod --promotion release-2 -f deploy/demo/step.yaml
   build/release/bin/gantryctl run-step --project shop --stage prod --promotion release-1 -f deploy/demo/step.yaml   # superseded
   build/release/bin/gantryctl run-step --project shop --stage test --promotion release-1 -f deploy/demo/step.yaml   # not authorized
+  build/release/bin/gantryctl health --watch
+  curl -s http://$admin_listen/metrics | grep ^gantry_
   kubectl --kubeconfig $admin get applications,stagehealths --all-namespaces
   tail -f $dir/gantry.log
 MSG
