@@ -56,11 +56,14 @@ void Watchers::Watch(std::shared_ptr<kubernetes::ApiConnection> connection,
         {"namespace", ns},
         {"reason", kubernetes::RestartReasonName(reason)},
         {"error", base::ToStd(why.message())}};
-    if (reason == kubernetes::RestartReason::kEnded ||
-        reason == kubernetes::RestartReason::kExpired) {
-      log.Debug("a watch begins again", fields);
-    } else {
-      log.Warning("a watch failed and begins again", fields);
+    switch (reason) {
+      case kubernetes::RestartReason::kEnded:
+      case kubernetes::RestartReason::kExpired:
+      case kubernetes::RestartReason::kNotStreamed:
+        log.Debug("a watch begins again", fields);
+        break;
+      default:
+        log.Warning("a watch failed and begins again", fields);
     }
   };
   sinks_.push_back(std::move(sink));

@@ -1,68 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-
-// The state machine. Of what ends a stream, the first row that fits counts; "RV" is the
-// resourceVersion of the last list, event or bookmark.
 //
-// | state     | entered                | request                                              |
-// |-----------|------------------------|------------------------------------------------------|
-// | Streaming | at first, if asked for | WATCH sendInitialEvents, until the bookmark that     |
-// |           |                        | ends the initial events; goes on as Watching         |
-// | Listing   | see below              | no RV: LIST in pages of 500; RV: LIST at RV, whole   |
-// | Watching  | after a complete list  | WATCH from RV with bookmarks, for 300 to 600 s       |
-//
-// | state     | event                                        | reason       | reaction            |
-// |-----------|----------------------------------------------|--------------|---------------------|
-// | any       | the context ends                             |              | Run returns         |
-// | Streaming | ADDED, MODIFIED                              |              | Put                 |
-// | Streaming | DELETED                                      |              | Delete              |
-// | Streaming | annotated bookmark                           |              | EndList, Watching   |
-// | Streaming | 400 or 422; another bookmark; 10 s without a | not streamed | Listing, at once    |
-// |           | byte; no end of the list after a minute, or  |              | and from now on     |
-// |           | when the server ends the stream              |              |                     |
-// | Streaming | 429                                          | throttled    | backoff, Streaming  |
-// | Streaming | no connection, or lost                       | unreachable  | backoff, Streaming  |
-// | Streaming | 410                                          | expired      | backoff, Streaming  |
-// | Streaming | any other error                              | failed       | backoff, Streaming  |
-// | Listing   | last page                                    |              | EndList, Watching   |
-// | Listing   | 410 on a later page                          | expired      | at once, whole      |
-// | Listing   | 410, RV too large, when there is an RV       | expired      | at once, without RV |
-// | Listing   | 429                                          | throttled    | backoff, Listing    |
-// | Listing   | no connection, lost, or a minute of silence  | unreachable  | backoff, Listing    |
-// | Listing   | any other error, or 410 without an RV        | failed or    | backoff, Listing    |
-// |           |                                              | expired      |                     |
-// | Watching  | ADDED, MODIFIED                              |              | Put, RV advances    |
-// | Watching  | DELETED                                      |              | Delete, RV advances |
-// | Watching  | BOOKMARK                                     |              | RV advances         |
-// | Watching  | 410 as status or ERROR event; RV too large   | expired      | Listing, at once    |
-// | Watching  | ... the second time, no event in between     | expired      | backoff, Listing    |
-// | Watching  | 429 as status or ERROR event                 | throttled    | backoff, Watching   |
-// | Watching  | no connection, lost, or no answer in time    | unreachable  | backoff, Watching   |
-// | Watching  | ended within a second without an event       | too short    | backoff, Listing    |
-// | Watching  | ended by the server; silent for too long     | ended        | Watching, at once   |
-// | Watching  | any other error: 403, 404, 500, ERROR event, | failed       | backoff, Listing    |
-// |           | malformed or too long line, unreadable       |              |                     |
-// |           | object                                       |              |                     |
-//
-// A backoff is never shorter than the Retry-After that came with an error.
-//
-// When the sink is told that it is up to date, and to which time; the first row that fits counts. A
-// watch is unsettled from when its request is sent; one that goes on after a streamed list, from
-// the list's end.
-//
-// | watch     | event                                        | told                              |
-// |-----------|----------------------------------------------|-----------------------------------|
-// | none      | a list is complete, streamed or not          | when its first request was sent   |
-// | any       | event or bookmark, more than 10 s after the  | nothing; unsettled from now on    |
-// |           | last one or the watch's beginning            |                                   |
-// | unsettled | event or bookmark, unsettled for up to 10 s  | nothing                           |
-// | unsettled | event or bookmark, after more than 10 s      | when it was received; settled     |
-// | unsettled | nothing for the settle time, not in a line   | when the last one was received,   |
-// |           |                                              | or the watch began; settled       |
-// | settled   | event or bookmark                            | when it was received              |
-//
-// An accepted watch, or the first of its events, shows only that there is something to come: events
-// of an outage, or of the time for which this process was stopped, follow. A bookmark among them is
-// as old as they are.
+// The state machine stands in ARCHITECTURE.md, under "The reflector's state machine".
 #include "server/kubernetes/reflector.h"
 
 #include <algorithm>
