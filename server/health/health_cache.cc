@@ -81,7 +81,9 @@ class EvidenceFinder {
     }
     stale_ = stale_ || evidence.stale_since;
     auto found = deps_.caches.applications.Look(name);
-    evidence.absent_since = stored_ == nullptr ? found.absent_since : StoredSince(name);
+    // A caller's own checks are not told: an Application that was hidden from the caller may be the
+    // one that is gone.
+    if (stored_ != nullptr) evidence.absent_since = StoredSince(name);
     if (found.object != nullptr && Hides(*found.object)) return evidence;
     evidence.application = found.object.get();
     if (found.object != nullptr) kept_.push_back(std::move(found.object));

@@ -142,8 +142,12 @@ void LeaderWork::WriteStatus(const StageName& name, base::Context& term) {
   const StageSnapshotPtr snapshot = deps_.health.Find(name);
   const cache::CachedStagePtr stage = deps_.caches.stages.Find(name);
   if (snapshot == nullptr || stage == nullptr || snapshot->judged_stale) return;
-  // An outage must not end in thousands of writes.
-  if (deps_.caches.freshness.Read(snapshot->sources).stale) return;
+  // An outage must not end in thousands of writes. When it is over before the judge has seen it,
+  // nothing is published that would bring this back.
+  if (deps_.caches.freshness.Read(snapshot->sources).stale) {
+    status_due_[name] = now + kStatusRetry;
+    return;
+  }
   const stages::StageStatus status = stages::NextStatus(snapshot->Health(), stage->status, now);
   if (status == stage->status) return;
   const absl::Status saved =
@@ -177,6 +181,14 @@ void LeaderWork::RequestRefresh(const argocd::ApplicationName& name, base::Conte
   const cache::CachedApplicationPtr application = deps_.caches.FindFresh(name);
   // What is asked for already, Argo CD will see when it comes.
   if (application == nullptr || application->refresh || !IsAuthorized(*application)) return;
+  // It may be another operation than the one it was due for.
+  if (application->operation_state && application->operation_state->finished_at) {
+    const absl::Time earliest = *application->operation_state->finished_at + kRefreshDelay;
+    if (deps_.clock.Now() < earliest) {
+      due = earliest;
+      return;
+    }
+  }
   const auto answer =
       deps_.argocd.JsonPatch(kApplications, name.ns, name.name,
                              argocd::BuildRefreshPatch(application->resource_version).dump(), term);
