@@ -14,12 +14,15 @@ namespace {
 
 using ::testing::HasSubstr;
 
+std::string NoMetrics() { return ""; }
+
 class AdminServerTest : public testing::Test {
  protected:
   AdminServerTest() {
     auto admin = AdminServer::Start(
         "127.0.0.1", 0,
-        {{"serving", [this] { return state_.WhyNot(); }}, {"caches", [this] { return caches_; }}});
+        {{"serving", [this] { return state_.WhyNot(); }}, {"caches", [this] { return caches_; }}},
+        [this] { return metrics_; });
     EXPECT_TRUE(admin.ok()) << admin.status();
     admin_ = *std::move(admin);
   }
@@ -28,6 +31,7 @@ class AdminServerTest : public testing::Test {
 
   ServingState state_;
   std::string caches_;
+  std::string metrics_ = "# TYPE a gauge\na 1\n";
   std::unique_ptr<AdminServer> admin_;
 };
 
@@ -74,12 +78,26 @@ INSTANTIATE_TEST_SUITE_P(
                     Page{"NotReadyVerbose", Phase::kServing, "not filled", "/readyz?verbose=1", 503,
                          "[+]serving ok\n[-]caches failed: not filled\nreadyz check failed\n"},
                     Page{"Unknown", Phase::kServing, "", "/metricz", 404,
-                         "There is no such page. There are:\n/livez\n/readyz\n"},
+                         "There is no such page. There are:\n/livez\n/readyz\n/metrics\n"},
                     Page{"Root", Phase::kServing, "", "/", 404,
-                         "There is no such page. There are:\n/livez\n/readyz\n"},
+                         "There is no such page. There are:\n/livez\n/readyz\n/metrics\n"},
                     Page{"PathsAreExact", Phase::kServing, "", "/livez/", 404,
-                         "There is no such page. There are:\n/livez\n/readyz\n"}),
+                         "There is no such page. There are:\n/livez\n/readyz\n/metrics\n"}),
     [](const auto& page) { return page.param.name; });
+
+TEST_F(AdminServerTest, MetricsAreReadAnewByEachScrape) {
+  // Whatever state the process is in.
+  for (const std::string value : {"1", "2"}) {
+    metrics_ = "# TYPE a gauge\na " + value + "\n";
+    const auto response = Client().Get("/metrics");
+    ASSERT_TRUE(response) << httplib::to_string(response.error());
+    EXPECT_EQ(response->status, 200);
+    EXPECT_EQ(response->body, metrics_);
+    EXPECT_EQ(response->get_header_value("Content-Type"),
+              "text/plain; version=0.0.4; charset=utf-8");
+    EXPECT_EQ(response->get_header_value("Cache-Control"), "no-store");
+  }
+}
 
 TEST_F(AdminServerTest, HeadIsAnsweredWithoutABody) {
   state_.Set(Phase::kDraining);
@@ -131,7 +149,7 @@ TEST_F(AdminServerTest, AnswersManyAtOnce) {
 }
 
 TEST_F(AdminServerTest, APortInUseIsOneSentence) {
-  const auto second = AdminServer::Start("127.0.0.1", admin_->port(), {});
+  const auto second = AdminServer::Start("127.0.0.1", admin_->port(), {}, NoMetrics);
   ASSERT_FALSE(second.ok());
   EXPECT_EQ(second.status().message(), "cannot listen on 127.0.0.1 port " +
                                            std::to_string(admin_->port()) +
@@ -140,14 +158,14 @@ TEST_F(AdminServerTest, APortInUseIsOneSentence) {
 
 TEST(AdminServer, AnAddressOfAnotherMachineIsOneSentence) {
   // 192.0.2.0/24 is for documentation; no interface has it.
-  const auto admin = AdminServer::Start("192.0.2.1", 0, {});
+  const auto admin = AdminServer::Start("192.0.2.1", 0, {}, NoMetrics);
   ASSERT_FALSE(admin.ok());
   EXPECT_EQ(admin.status().message(),
             "cannot listen on 192.0.2.1 port 0 (--admin-listen): Cannot assign requested address");
 }
 
 TEST(AdminServer, ListensOnIpv6) {
-  const auto admin = AdminServer::Start("::1", 0, {});
+  const auto admin = AdminServer::Start("::1", 0, {}, NoMetrics);
   if (!admin.ok()) {
     // A machine without IPv6 must at least say so.
     EXPECT_THAT(std::string(admin.status().message()), HasSubstr("cannot listen on ::1"));
@@ -159,7 +177,7 @@ TEST(AdminServer, ListensOnIpv6) {
 
 TEST(AdminServer, StartsAndStopsAtOnce) {
   for (int i = 0; i < 20; ++i) {
-    ASSERT_TRUE(AdminServer::Start("127.0.0.1", 0, {}).ok());
+    ASSERT_TRUE(AdminServer::Start("127.0.0.1", 0, {}, NoMetrics).ok());
   }
 }
 
