@@ -35,6 +35,8 @@ constexpr const char* kRequestIdKey = "x-request-id";
 constexpr std::size_t kMaxRequestIdLength = 128;
 constexpr std::size_t kDefaultPageSize = 100;
 constexpr std::size_t kMaxPageSize = 1000;
+// A client takes 4 MiB at a time unless it was told otherwise.
+constexpr std::size_t kMaxPageBytes = 3 << 20;
 constexpr absl::Duration kStepTimeout = absl::Minutes(5);
 
 std::string RandomId(base::Random& random) {
@@ -100,7 +102,6 @@ void PromotionStepServiceImpl::StartDraining() {
   std::vector<std::shared_ptr<WatchCall>> streams;
   {
     base::MutexLock lock(mutex_);
-    draining_ = true;
     for (const auto& [key, stream] : streams_) {
       if (auto going = stream.lock()) streams.push_back(std::move(going));
     }
@@ -236,13 +237,20 @@ grpc::ServerUnaryReactor* PromotionStepServiceImpl::ListStageHealth(
   v1::ListStageHealthResponse rest;
   absl::Time observed = deps_.health.ObservedTime();
   bool stale = deps_.health.IsStale();
+  bool more = page.more;
+  std::size_t size = 0;
   for (const health::StageSnapshotPtr& snapshot : page.stages) {
     const health::HealthCache::Shown shown = deps_.health.Show(snapshot);
+    size += shown.snapshot->field.size();
+    if (size > kMaxPageBytes && !slices.empty()) {
+      more = true;
+      break;
+    }
     slices.push_back(SliceOf(shown.snapshot->field));
     observed = std::min(observed, shown.observed_time);
     stale = stale || shown.stale;
   }
-  if (page.more) rest.set_next_page_token(MakePageToken(page.stages.back()->name));
+  if (more) rest.set_next_page_token(MakePageToken(page.stages[slices.size() - 1]->name));
   *rest.mutable_observed_time() = ToProto(observed);
   rest.set_stale(stale);
   slices.push_back(SliceOf(rest.SerializeAsString()));
@@ -265,19 +273,26 @@ grpc::ServerWriteReactor<grpc::ByteBuffer>* PromotionStepServiceImpl::WatchStage
     return new RefusedStream(ToGrpcStatus(status));
   }
   call.log = WithStage(call.log, request.project(), request.stage());
-  const auto stream = std::make_shared<WatchCall>(deps_.health, std::move(call), deps_.clock,
-                                                  [this](const WatchCall* ended) {
-                                                    base::MutexLock lock(mutex_);
-                                                    streams_.erase(ended);
-                                                  });
-  bool draining = false;
+  const auto stream =
+      std::make_shared<WatchCall>(deps_.health, call, deps_.clock, [this](const WatchCall* ended) {
+        {
+          base::MutexLock lock(mutex_);
+          streams_.erase(ended);
+        }
+        calls_.End();
+      });
+  bool admitted = false;
   {
+    // Together, so that StartDraining finds every stream that was admitted.
     base::MutexLock lock(mutex_);
-    draining = draining_;
-    if (!draining) streams_.emplace(stream.get(), stream);
+    admitted = calls_.Begin();
+    if (admitted) streams_.emplace(stream.get(), stream);
+  }
+  if (!admitted) {
+    LogError(call, deps_.clock, Draining());
+    return new RefusedStream(ToGrpcStatus(Draining()));
   }
   stream->Start(request.project(), request.stage());
-  if (draining) stream->End(Draining());
   return stream.get();
 }
 

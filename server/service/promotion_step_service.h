@@ -125,7 +125,6 @@ class PromotionStepServiceImpl final : public PromotionStepServiceMethods {
   CallTracker calls_;
   base::Mutex mutex_;
   std::map<const WatchCall*, std::weak_ptr<WatchCall>> streams_ ABSL_GUARDED_BY(mutex_);
-  bool draining_ ABSL_GUARDED_BY(mutex_) = false;
 };
 
 }  // namespace gantry::service

@@ -40,8 +40,9 @@ class Server {
   int port() const { return port_; }
   void SetServing(bool serving);
   // Takes no further connections and calls, waits for those of the service in progress, cancels
-  // what is left of them after `drain_timeout`, and returns when all have ended. Streams of the
-  // health service do not hold it up.
+  // what is left of them after `drain_timeout`, and returns when all have ended. Watches of Stages
+  // are told to end, which takes a reader that reads; streams of the health service do not hold it
+  // up.
   void Shutdown(absl::Duration drain_timeout);
 
  private:

@@ -1,34 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 // The service over a real connection, with a step runner that does what each test says.
 #include <gmock/gmock.h>
-#include <google/protobuf/stubs/logging.h>
-#include <grpcpp/create_channel.h>
 #include <grpcpp/generic/generic_stub.h>
 #include <gtest/gtest.h>
-#include <poll.h>
 
 #include <chrono>
-#include <functional>
 #include <future>
-#include <map>
 #include <memory>
-#include <nlohmann/json.hpp>
 #include <optional>
-#include <sstream>
+#include <stdexcept>
 #include <string>
 #include <thread>
 #include <utility>
 #include <vector>
 
-#include "absl/strings/str_split.h"
-#include "gantry/rpc/v1/error_details.pb.h"
-#include "gantry/rpc/v1/status.pb.h"
-#include "gantry/v1/promotion_step_service.grpc.pb.h"
-#include "server/base/error_info.h"
-#include "server/base/mutex.h"
-#include "server/observability/library_logs.h"
-#include "server/service/promotion_step_service.h"
-#include "server/service/server.h"
+#include "tests/server/service/service_fixture.h"
 
 namespace gantry::service {
 namespace {
@@ -41,218 +27,6 @@ using ::testing::IsEmpty;
 using ::testing::MatchesRegex;
 using ::testing::Not;
 using ::testing::SizeIs;
-
-using RunResult = absl::StatusOr<v1::RunStepResponse>;
-using Behaviour = std::function<RunResult(const steps::StepCall&, base::Context&)>;
-
-v1::RunStepResponse Succeeded() {
-  v1::RunStepResponse response;
-  response.set_status(v1::STEP_STATUS_SUCCEEDED);
-  return response;
-}
-
-class FakeRunner final : public steps::StepRunner {
- public:
-  explicit FakeRunner(const Behaviour& behaviour) : behaviour_(behaviour) {}
-  std::string_view uses() const override { return "fake"; }
-  RunResult Run(const steps::StepCall& call, base::Context& context) override {
-    return behaviour_(call, context);
-  }
-
- private:
-  const Behaviour& behaviour_;
-};
-
-// Something that happens once and can be waited for.
-class Event {
- public:
-  void Set() {
-    base::MutexLock lock(mutex_);
-    set_ = true;
-    changed_.NotifyAll();
-  }
-  void Wait() {
-    base::MutexLock lock(mutex_);
-    while (!set_) changed_.Wait(mutex_);
-  }
-
- private:
-  base::Mutex mutex_;
-  base::ConditionVariable changed_;
-  bool set_ ABSL_GUARDED_BY(mutex_) = false;
-};
-
-// Results of calls, in the order they end.
-template <typename T>
-class Results {
- public:
-  void Add(T result) {
-    base::MutexLock lock(mutex_);
-    results_.push_back(std::move(result));
-    changed_.NotifyAll();
-  }
-  std::vector<T> WaitFor(std::size_t count) {
-    base::MutexLock lock(mutex_);
-    while (results_.size() < count) changed_.Wait(mutex_);
-    return results_;
-  }
-
- private:
-  base::Mutex mutex_;
-  base::ConditionVariable changed_;
-  std::vector<T> results_ ABSL_GUARDED_BY(mutex_);
-};
-
-// As a client sees the end of a call.
-absl::Status WaitUntilItEnds(base::Context& context) {
-  while (true) {
-    if (absl::Status status = context.Check(); !status.ok()) return status;
-    const auto left = absl::ToInt64Milliseconds(std::min(context.Remaining(), absl::Minutes(1)));
-    pollfd waited{context.fd(), POLLIN, 0};
-    poll(&waited, 1, static_cast<int>(left) + 1);
-  }
-}
-
-grpc::ByteBuffer Bytes(const std::string& text) {
-  const grpc::Slice slice(text);
-  return grpc::ByteBuffer(&slice, 1);
-}
-
-std::string Text(const grpc::ByteBuffer& bytes) {
-  grpc::Slice slice;
-  EXPECT_TRUE(bytes.DumpToSingleSlice(&slice).ok());
-  return std::string(reinterpret_cast<const char*>(slice.begin()), slice.size());
-}
-
-std::vector<std::pair<std::string, std::string>> Violations(const grpc::Status& status) {
-  std::vector<std::pair<std::string, std::string>> violations;
-  rpc::v1::Status details;
-  EXPECT_TRUE(details.ParseFromString(status.error_details()));
-  for (const auto& any : details.details()) {
-    if (any.type_url() != "type.googleapis.com/google.rpc.BadRequest") continue;
-    rpc::v1::BadRequest detail;
-    EXPECT_TRUE(detail.ParseFromString(any.value()));
-    for (const auto& v : detail.field_violations()) {
-      violations.emplace_back(v.field(), v.description());
-    }
-  }
-  return violations;
-}
-
-// Reason and domain as "gantry.dev/REASON", and whether it says when to come again.
-struct Error {
-  std::string reason;
-  bool retry = false;
-};
-
-Error ErrorOf(const grpc::Status& status) {
-  Error error;
-  rpc::v1::Status details;
-  EXPECT_TRUE(details.ParseFromString(status.error_details()));
-  EXPECT_EQ(details.code(), status.error_code());
-  EXPECT_EQ(details.message(), status.error_message());
-  for (const auto& any : details.details()) {
-    if (any.type_url() == "type.googleapis.com/google.rpc.ErrorInfo") {
-      rpc::v1::ErrorInfo detail;
-      EXPECT_TRUE(detail.ParseFromString(any.value()));
-      error.reason = detail.domain() + "/" + detail.reason();
-    }
-    error.retry |= any.type_url() == "type.googleapis.com/google.rpc.RetryInfo";
-  }
-  return error;
-}
-
-v1::RunStepRequest GoodRequest() {
-  v1::RunStepRequest request;
-  request.set_project("team-a");
-  request.set_stage("prod");
-  request.set_promotion("p1");
-  request.set_step("sync");
-  request.set_uses("fake");
-  return request;
-}
-
-class FixedRandom final : public base::Random {
- public:
-  double Uniform() override { return 0.75; }
-};
-
-struct ServiceSetup {
-  std::size_t workers = 4;
-  std::size_t queued = 16;
-  ServiceLimits limits;
-};
-
-class ServiceTest : public testing::Test {
- protected:
-  explicit ServiceTest(const ServiceSetup& setup = {}) : workers_(setup.workers, setup.queued) {
-    observability::RedirectLibraryLogs(observability::Logger());
-    registry_.Add(std::make_unique<FakeRunner>(behaviour_));
-    service_.emplace(registry_, workers_, setup.limits, base::SystemClock(), random_,
-                     observability::MakeLogger(observability::LogFormat::kJson,
-                                               observability::LogLevel::kDebug, log_));
-    ServerOptions options;
-    options.host = "127.0.0.1";
-    auto server = Server::Start(options, *service_);
-    EXPECT_TRUE(server.ok()) << server.status();
-    server_ = *std::move(server);
-    server_->SetServing(true);
-    channel_ = NewChannel();
-    stub_ = v1::PromotionStepService::NewStub(channel_);
-  }
-
-  // A connection of its own.
-  std::shared_ptr<grpc::Channel> NewChannel(grpc::ChannelArguments arguments = {}) {
-    arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
-    return grpc::CreateCustomChannel("127.0.0.1:" + std::to_string(server_->port()),
-                                     grpc::InsecureChannelCredentials(), arguments);
-  }
-
-  grpc::Status RunStep(const v1::RunStepRequest& request) {
-    grpc::ClientContext context;
-    v1::RunStepResponse response;
-    return stub_->RunStep(&context, request, &response);
-  }
-
-  // A unary call by its name, with any bytes.
-  grpc::Status Call(const std::string& method, const std::string& request,
-                    std::string* response = nullptr) {
-    grpc::ClientContext context;
-    grpc::GenericStub stub(channel_);
-    const grpc::ByteBuffer sent = Bytes(request);
-    grpc::ByteBuffer received;
-    std::promise<grpc::Status> ended;
-    stub.UnaryCall(&context, method, grpc::StubOptions(), &sent, &received,
-                   [&ended](grpc::Status status) { ended.set_value(std::move(status)); });
-    grpc::Status status = ended.get_future().get();
-    if (status.ok() && response != nullptr) *response = Text(received);
-    return status;
-  }
-
-  grpc::Status RunStepBytes(const std::string& bytes) {
-    return Call("/gantry.v1.PromotionStepService/RunStep", bytes);
-  }
-
-  // Shut down first, so that no call still writes.
-  std::vector<nlohmann::json> LogLines() {
-    server_->Shutdown(absl::Hours(1));
-    std::vector<nlohmann::json> lines;
-    for (const auto line : absl::StrSplit(log_.str(), '\n', absl::SkipEmpty())) {
-      lines.push_back(nlohmann::json::parse(std::string(line)));
-    }
-    return lines;
-  }
-
-  Behaviour behaviour_ = [](const steps::StepCall&, base::Context&) { return Succeeded(); };
-  std::ostringstream log_;
-  FixedRandom random_;
-  steps::StepRegistry registry_;
-  base::WorkerPool workers_;
-  std::optional<PromotionStepServiceImpl> service_;
-  std::unique_ptr<Server> server_;
-  std::shared_ptr<grpc::Channel> channel_;
-  std::unique_ptr<v1::PromotionStepService::Stub> stub_;
-};
 
 TEST_F(ServiceTest, HandsTheRequestToItsRunnerAndTheVerdictBack) {
   v1::RunStepRequest seen;
@@ -645,26 +419,124 @@ TEST_F(ServiceTest, ARefusedRequestCannotFillTheLog) {
   EXPECT_FALSE(RunStep(request).ok());
   const auto lines = LogLines();
   ASSERT_THAT(lines, SizeIs(1));
-  EXPECT_THAT(log_.str(), SizeIs(testing::Lt(4096u)));
+  EXPECT_THAT(log_.str(), SizeIs(::testing::Lt(4096u)));
 }
 
-TEST_F(ServiceTest, TheOtherMethodsSayThatTheyAreNotServed) {
-  for (const std::string method : {"GetStageHealth", "ListStageHealth", "WatchStageHealth",
-                                   "ReportPromotion", "ReportIndicator", "ListStepKinds"}) {
-    const grpc::Status status = Call("/gantry.v1.PromotionStepService/" + method, "");
-    EXPECT_EQ(status.error_code(), grpc::StatusCode::UNIMPLEMENTED) << method;
-    EXPECT_EQ(status.error_message(), method + " is not served by this version of the server");
-    EXPECT_EQ(ErrorOf(status).reason, "gantry.dev/UNIMPLEMENTED");
+TEST_F(ServiceTest, BytesThatAreNoMessageAreToldByEveryMethod) {
+  Fill();
+  struct {
+    const char* method;
+    std::string bytes;
+    const char* field;
+  } const table[] = {
+      {"RunStep", "\xff\xff", ""},
+      {"GetStageHealth", "\xff\xff", ""},
+      {"GetStageHealth", "\x0a\x02\xc3\x28", "project"},
+      {"ListStageHealth", "\xff\xff", ""},
+      {"ListStageHealth", "\x22\x02\xc3\x28", "page_token"},
+      {"WatchStageHealth", "\xff\xff", ""},
+      {"WatchStageHealth", "\x12\x02\xc3\x28", "stage"},
+      {"ReportPromotion", "\xff\xff", ""},
+      {"ReportPromotion", "\x2a\x02\xc3\x28", "message"},
+      {"ReportIndicator", "\xff\xff", ""},
+      {"ReportIndicator", "\x1a\x02\xc3\x28", "name"},
+      {"ListStepKinds", "\xff\xff", ""},
+  };
+  for (const auto& c : table) {
+    const grpc::Status status = CallService(c.method, c.bytes);
+    EXPECT_EQ(status.error_code(), grpc::StatusCode::INVALID_ARGUMENT) << c.method;
+    EXPECT_THAT(ViolatedFields(status), ElementsAre(c.field)) << c.method;
   }
-}
-
-TEST_F(ServiceTest, BadBytesForATypedMethodDoNoHarm) {
-  for (const std::string method :
-       {"GetStageHealth", "ListStageHealth", "WatchStageHealth", "ReportPromotion",
-        "ReportIndicator", "ListStepKinds", "NoSuchMethod"}) {
-    EXPECT_FALSE(Call("/gantry.v1.PromotionStepService/" + method, "\xff\xff").ok()) << method;
-  }
+  EXPECT_EQ(CallService("NoSuchMethod", "").error_code(), grpc::StatusCode::UNIMPLEMENTED);
   EXPECT_TRUE(RunStep(GoodRequest()).ok());
+}
+
+TEST_F(ServiceTest, EveryMethodSendsTheRequestIdBack) {
+  Fill();
+  PutStage("team-a", "prod", Indicator("Healthy"));
+  Judge();
+  const auto id_of = [](const grpc::ClientContext& context) {
+    const auto found = context.GetServerInitialMetadata().find("x-request-id");
+    return found == context.GetServerInitialMetadata().end()
+               ? std::string()
+               : std::string(found->second.data(), found->second.size());
+  };
+  const auto check = [&](const char* method, const auto& call) {
+    grpc::ClientContext context;
+    context.AddMetadata("x-request-id", "req-7");
+    EXPECT_TRUE(call(&context).ok()) << method;
+    EXPECT_EQ(id_of(context), "req-7") << method;
+  };
+  check("GetStageHealth", [&](grpc::ClientContext* context) {
+    v1::GetStageHealthRequest request;
+    request.set_project("team-a");
+    request.set_stage("prod");
+    v1::GetStageHealthResponse response;
+    return stub_->GetStageHealth(context, request, &response);
+  });
+  check("ListStageHealth", [&](grpc::ClientContext* context) {
+    v1::ListStageHealthResponse response;
+    return stub_->ListStageHealth(context, {}, &response);
+  });
+  check("ListStepKinds", [&](grpc::ClientContext* context) {
+    v1::ListStepKindsResponse response;
+    return stub_->ListStepKinds(context, {}, &response);
+  });
+  check("ReportPromotion", [&](grpc::ClientContext* context) {
+    v1::ReportPromotionRequest request;
+    request.set_project("team-a");
+    request.set_stage("prod");
+    request.set_promotion("p1");
+    request.set_phase(v1::PROMOTION_PHASE_RUNNING);
+    v1::ReportPromotionResponse response;
+    return stub_->ReportPromotion(context, request, &response);
+  });
+  check("ReportIndicator", [&](grpc::ClientContext* context) {
+    v1::ReportIndicatorRequest request;
+    request.set_project("team-a");
+    request.set_stage("prod");
+    request.set_name("tests");
+    v1::ReportIndicatorResponse response;
+    return stub_->ReportIndicator(context, request, &response);
+  });
+}
+
+TEST_F(ServiceTest, StepKindsAreListedWithTheirSchemas) {
+  grpc::ClientContext context;
+  v1::ListStepKindsResponse response;
+  ASSERT_TRUE(stub_->ListStepKinds(&context, {}, &response).ok());
+  ASSERT_EQ(response.kinds_size(), 1);
+  const v1::StepKind& kind = response.kinds(0);
+  EXPECT_EQ(kind.uses(), "fake");
+  EXPECT_EQ(kind.description(), "Does what a test says.");
+  const auto& schema = kind.config_schema().fields();
+  ASSERT_EQ(schema.count("type"), 1u);
+  EXPECT_EQ(schema.at("type").string_value(), "object");
+  EXPECT_EQ(schema.at("properties")
+                .struct_value()
+                .fields()
+                .at("apps")
+                .struct_value()
+                .fields()
+                .at("minItems")
+                .number_value(),
+            1);
+  EXPECT_EQ(kind.default_timeout().seconds(), 300);
+  EXPECT_EQ(kind.default_timeout().nanos(), 0);
+}
+
+TEST_F(ServiceTest, TheEndOfEveryStepIsToldOnce) {
+  v1::RunStepRequest request = GoodRequest();
+  EXPECT_TRUE(RunStep(request).ok());
+  behaviour_ = [](const steps::StepCall&, base::Context&) -> RunResult {
+    return absl::UnavailableError("connection refused");
+  };
+  request.set_promotion("p2");
+  EXPECT_FALSE(RunStep(request).ok());
+  // What was refused is no step.
+  EXPECT_FALSE(RunStep(v1::RunStepRequest()).ok());
+  server_->Shutdown(absl::Hours(1));
+  EXPECT_THAT(step_ends_.WaitFor(0), ElementsAre("p1: STEP_STATUS_SUCCEEDED", "p2: UNAVAILABLE"));
 }
 
 // grpc.health.v1.HealthCheckRequest and -Response are one field each.
@@ -892,8 +764,7 @@ TEST_F(ServiceTest, ShutdownTwiceIsOnce) {
 }
 
 TEST_F(ServiceTest, APortInUseIsOneSentence) {
-  PromotionStepServiceImpl other(registry_, workers_, ServiceLimits(), base::SystemClock(), random_,
-                                 observability::Logger());
+  PromotionStepServiceImpl other(Dependencies(), ServiceLimits(), observability::Logger());
   ServerOptions options;
   options.host = "127.0.0.1";
   options.port = server_->port();

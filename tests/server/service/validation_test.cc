@@ -179,6 +179,167 @@ INSTANTIATE_TEST_SUITE_P(
              "", ""}),
     [](const auto& c) { return c.param.name; });
 
+// The requests about health and reports, as one table.
+struct Told {
+  std::string name;
+  std::vector<ErrorInfo::FieldViolation> violations;
+  std::string field;        // empty: nothing is wrong
+  std::string description;  // part of it
+};
+
+void PrintTo(const Told& c, std::ostream* out) { *out << c.name; }
+
+class ValidateOthersTest : public testing::TestWithParam<Told> {};
+
+TEST_P(ValidateOthersTest, Says) {
+  const Told& c = GetParam();
+  if (c.field.empty()) {
+    EXPECT_THAT(c.violations, IsEmpty());
+    return;
+  }
+  ASSERT_THAT(c.violations, SizeIs(1));
+  EXPECT_EQ(c.violations[0].field, c.field);
+  EXPECT_THAT(c.violations[0].description, HasSubstr(c.description));
+}
+
+Told List(std::string name, const std::function<void(v1::ListStageHealthRequest&)>& change,
+          std::string field = "", std::string description = "") {
+  v1::ListStageHealthRequest request;
+  change(request);
+  return {std::move(name), ValidateListStageHealth(request), std::move(field),
+          std::move(description)};
+}
+
+Told Promotion(std::string name, const std::function<void(v1::ReportPromotionRequest&)>& change,
+               std::string field = "", std::string description = "") {
+  v1::ReportPromotionRequest request;
+  request.set_project("team-a");
+  request.set_stage("prod");
+  request.set_promotion("p1");
+  request.set_phase(v1::PROMOTION_PHASE_RUNNING);
+  change(request);
+  return {std::move(name), ValidateReportPromotion(request), std::move(field),
+          std::move(description)};
+}
+
+Told Indicator(std::string name, const std::function<void(v1::ReportIndicatorRequest&)>& change,
+               std::string field = "", std::string description = "") {
+  v1::ReportIndicatorRequest request;
+  request.set_project("team-a");
+  request.set_stage("prod");
+  request.set_name("smoke");
+  request.set_state(v1::HEALTH_STATE_HEALTHY);
+  change(request);
+  return {std::move(name), ValidateReportIndicator(request), std::move(field),
+          std::move(description)};
+}
+
+Told Ttl(std::string name, std::int64_t seconds, std::int32_t nanos, std::string field = "",
+         std::string description = "") {
+  return Indicator(
+      std::move(name),
+      [=](auto& r) {
+        r.mutable_ttl()->set_seconds(seconds);
+        r.mutable_ttl()->set_nanos(nanos);
+      },
+      std::move(field), std::move(description));
+}
+
+constexpr std::int64_t kMost = std::numeric_limits<std::int64_t>::max();
+constexpr std::int64_t kTenYears = 10LL * 366 * 24 * 3600;
+
+INSTANTIATE_TEST_SUITE_P(
+    List, ValidateOthersTest,
+    testing::Values(
+        List("Empty", [](auto&) {}), List("Project", [](auto& r) { r.set_project("team-a"); }),
+        List(
+            "BadProject", [](auto& r) { r.set_project("a.b"); }, "project", "found \"a.b\""),
+        List("AllStates",
+             [](auto& r) {
+               for (int state = 1; state <= 5; ++state) {
+                 r.add_states(static_cast<v1::HealthState>(state));
+               }
+             }),
+        List(
+            "StateUnspecified", [](auto& r) { r.add_states(v1::HEALTH_STATE_UNSPECIFIED); },
+            "states[0]", "expected one of HEALTH_STATE_HEALTHY, HEALTH_STATE_NOT_APPLICABLE"),
+        List(
+            "StateUnknown",
+            [](auto& r) {
+              r.add_states(v1::HEALTH_STATE_HEALTHY);
+              r.add_states(static_cast<v1::HealthState>(6));
+            },
+            "states[1]", "found 6"),
+        List("PageSize", [](auto& r) { r.set_page_size(100'000); }),
+        List(
+            "PageSizeNegative", [](auto& r) { r.set_page_size(-1); }, "page_size",
+            "expected 0 or more, found -1"),
+        List(
+            "PageToken", [](auto& r) { r.set_page_token("x y"); }, "page_token",
+            "expected next_page_token of an earlier page, or none; found \"x y\"")),
+    [](const auto& c) { return c.param.name; });
+
+INSTANTIATE_TEST_SUITE_P(
+    Promotion, ValidateOthersTest,
+    testing::Values(
+        Promotion("Good", [](auto&) {}),
+        Promotion(
+            "NoPromotion", [](auto& r) { r.clear_promotion(); }, "promotion", "is required"),
+        Promotion(
+            "ControlCharacter", [](auto& r) { r.set_promotion("a\nb"); }, "promotion",
+            "no control characters"),
+        Promotion("AnyMessage", [](auto& r) { r.set_message(std::string(100'000, '\n')); }),
+        Promotion(
+            "NoPhase", [](auto& r) { r.clear_phase(); }, "phase",
+            "expected one of PROMOTION_PHASE_RUNNING"),
+        Promotion(
+            "UnknownPhase", [](auto& r) { r.set_phase(static_cast<v1::PromotionPhase>(-1)); },
+            "phase", "found -1")),
+    [](const auto& c) { return c.param.name; });
+
+INSTANTIATE_TEST_SUITE_P(
+    Indicator, ValidateOthersTest,
+    testing::Values(
+        Indicator("Good", [](auto&) {}),
+        Indicator(
+            "NoName", [](auto& r) { r.clear_name(); }, "name", "is required"),
+        Indicator("Removal", [](auto& r) { r.clear_state(); }),
+        Indicator(
+            "UnknownState", [](auto& r) { r.set_state(static_cast<v1::HealthState>(99)); }, "state",
+            "found 99"),
+        Ttl("OneNano", 0, 1), Ttl("TenYears", kTenYears, 0),
+        Ttl("Zero", 0, 0, "ttl", "expected more than 0 and at most 10 years"),
+        Ttl("Negative", -1, 0, "ttl", "found -1 seconds"), Ttl("NegativeNanos", 1, -1, "ttl", ""),
+        Ttl("NanosTooLarge", 1, 1'000'000'000, "ttl", ""),
+        Ttl("MoreThanTenYears", kTenYears + 1, 0, "ttl", ""), Ttl("Overflow", kMost, 0, "ttl", ""),
+        Ttl("Underflow", std::numeric_limits<std::int64_t>::min(), 0, "ttl", "")),
+    [](const auto& c) { return c.param.name; });
+
+TEST(ValidateGetStageHealth, WantsAProjectAndAStage) {
+  std::vector<std::string> fields;
+  for (const auto& violation : ValidateGetStageHealth({})) fields.push_back(violation.field);
+  EXPECT_THAT(fields, ElementsAre("project", "stage"));
+}
+
+TEST(ValidateWatchStageHealth, WantsAProjectWithAStage) {
+  v1::WatchStageHealthRequest request;
+  EXPECT_THAT(ValidateWatchStageHealth(request), IsEmpty());
+  request.set_stage("prod");
+  const auto violations = ValidateWatchStageHealth(request);
+  ASSERT_THAT(violations, SizeIs(1));
+  EXPECT_EQ(violations[0].field, "project");
+  request.set_project("team-a");
+  EXPECT_THAT(ValidateWatchStageHealth(request), IsEmpty());
+  request.clear_stage();
+  EXPECT_THAT(ValidateWatchStageHealth(request), IsEmpty());
+}
+
+TEST(ValidateListStageHealth, ManyBadStatesAreNotAllTold) {
+  v1::ListStageHealthRequest request;
+  for (int i = 0; i < 1000; ++i) request.add_states(v1::HEALTH_STATE_UNSPECIFIED);
+  EXPECT_THAT(ValidateListStageHealth(request), SizeIs(10));
+}
+
 TEST(ValidateRunStep, TellsAllViolationsInTheOrderOfTheFields) {
   v1::RunStepRequest request;
   request.set_step("a\nb");
