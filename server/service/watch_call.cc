@@ -55,7 +55,7 @@ void WatchCall::Start(const std::string& project, const std::string& stage) {
   watch_->Begin();
   // A client sees that the stream is there before there is anything to tell.
   StartSendInitialMetadata();
-  WriteNext();
+  if (EndTurn()) WriteNext();
 }
 
 void WatchCall::WriteNext() {
