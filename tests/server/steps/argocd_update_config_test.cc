@@ -1022,7 +1022,15 @@ TEST(ArgocdUpdateConfigTest, ReadsEveryField) {
   second.chart = "c";
   second.helm_images = {HelmImage{"image.tag", "v1"}, HelmImage{"k", ""}};
   expected.apps.push_back({{"team-a", "one", ""}, {first, second}});
-  expected.apps.push_back({{"", "", "app=shop,tier=web,e in (a,b),!f"}, {}});
+  using Operator = LabelCriterion::Operator;
+  expected.apps.push_back({{"",
+                            "",
+                            "app=shop,tier=web,e in (a,b),!f",
+                            {{"app", Operator::kEquals, {"shop"}},
+                             {"tier", Operator::kEquals, {"web"}},
+                             {"e", Operator::kIn, {"a", "b"}},
+                             {"f", Operator::kDoesNotExist, {}}}},
+                           {}});
 
   ArgocdUpdateConfig config;
   config.apps.resize(7);

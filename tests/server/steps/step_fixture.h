@@ -111,10 +111,18 @@ class StepFixture : public ::testing::Test {
   v1::RunStepRequest request_;
 };
 
-#define EXPECT_ANSWER(response, expected_status, expected_reason)   \
-  EXPECT_EQ((response).status(), v1::STEP_STATUS_##expected_status) \
-      << (response).ShortDebugString();                             \
-  EXPECT_EQ((response).reason(), v1::STEP_REASON_##expected_reason) << (response).ShortDebugString()
+inline void ExpectAnswer(const v1::RunStepResponse& response, v1::StepStatus status,
+                         v1::StepReason reason) {
+  EXPECT_EQ(response.status(), status) << response.ShortDebugString();
+  EXPECT_EQ(response.reason(), reason) << response.ShortDebugString();
+}
+
+#define EXPECT_ANSWER(response, expected_status, expected_reason) \
+  do {                                                            \
+    SCOPED_TRACE("the answer that is expected here");             \
+    ExpectAnswer((response), v1::STEP_STATUS_##expected_status,   \
+                 v1::STEP_REASON_##expected_reason);              \
+  } while (false)
 
 }  // namespace gantry::steps
 
