@@ -51,6 +51,27 @@ TEST(WorkerPoolTest, TakesNothingAfterShutdown) {
   EXPECT_FALSE(ran);
 }
 
+TEST(WorkerPoolTest, WhatWasAdmittedOnceIsTakenAlsoWhenTheQueueIsFull) {
+  std::latch busy(1);
+  std::latch go_on(1);
+  std::atomic<int> done{0};
+  WorkerPool pool(1, 1);
+  ASSERT_TRUE(pool.TrySubmit([&] {
+    busy.count_down();
+    go_on.wait();
+  }));
+  busy.wait();
+  ASSERT_TRUE(pool.TrySubmit([&] { ++done; }));
+  EXPECT_FALSE(pool.TrySubmit([&] { ++done; }));
+  EXPECT_TRUE(pool.SubmitAdmitted([&] { ++done; }));
+  EXPECT_TRUE(pool.SubmitAdmitted([&] { ++done; }));
+  go_on.count_down();
+  pool.Shutdown();
+  EXPECT_EQ(done, 3);
+  EXPECT_FALSE(pool.SubmitAdmitted([&] { ++done; }));
+  EXPECT_EQ(done, 3);
+}
+
 TEST(WorkerPoolTest, RefusesWhatDoesNotFitIntoTheQueue) {
   std::latch busy(1);
   std::latch go_on(1);

@@ -4,6 +4,11 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "server/kubernetes/error.h"
 #include "tests/fakes/fake_kubernetes.h"
 
 namespace gantry::stages {
@@ -118,6 +123,147 @@ TEST_F(StageStoreTest, AResourceThatIsNotUnderstoodIsNotOverwritten) {
   EXPECT_EQ(stage.status().code(), absl::StatusCode::kInvalidArgument);
   EXPECT_THAT(std::string(stage.status().message()),
               HasSubstr("StageHealth gantry-system/shop.prod.eu can't be understood"));
+}
+
+class NoSleep final : public base::Sleeper {
+ public:
+  absl::Status Sleep(absl::Duration duration, base::Context& context) override {
+    delays.push_back(duration);
+    return context.Check();
+  }
+  std::vector<absl::Duration> delays;
+};
+
+class FixedRandom final : public base::Random {
+ public:
+  double Uniform() override { return 0.5; }
+};
+
+class StageStoreUpdateTest : public StageStoreTest {
+ protected:
+  absl::Status Update(const std::function<bool(StageRecord&)>& change) {
+    return store_.Update("shop", "prod.eu", change, random_, sleeper_, context_);
+  }
+  void WriteAsSomebodyElse() {
+    StoredStage stage = Load();
+    ReportIndicator(stage.record, "other", v1::HEALTH_STATE_HEALTHY, std::to_string(++writes_),
+                    std::nullopt, absl::UnixEpoch());
+    ASSERT_TRUE(store_.Save(stage, context_).ok());
+  }
+
+  FixedRandom random_;
+  NoSleep sleeper_;
+  int writes_ = 0;
+};
+
+TEST_F(StageStoreUpdateTest, CreatesAndChanges) {
+  ASSERT_TRUE(Update([](StageRecord& record) {
+                MakeCurrent(record, "p1");
+                return true;
+              }).ok());
+  ASSERT_TRUE(Update([](StageRecord& record) {
+                EXPECT_EQ(record.promotion.name, "p1");
+                MakeCurrent(record, "p2");
+                return true;
+              }).ok());
+  EXPECT_EQ(Load().record.promotion.name, "p2");
+}
+
+TEST_F(StageStoreUpdateTest, NothingToSaveIsNotSaved) {
+  EXPECT_TRUE(Update([](StageRecord&) { return false; }).ok());
+  EXPECT_EQ(kubernetes_.Count("create", "stagehealths"), 0U);
+}
+
+TEST_F(StageStoreUpdateTest, IsMadeAgainOnWhatSomebodyElseWrote) {
+  int changes = 0;
+  ASSERT_TRUE(Update([&](StageRecord& record) {
+                if (++changes <= 2) WriteAsSomebodyElse();
+                MakeCurrent(record, "p1");
+                return true;
+              }).ok());
+  EXPECT_EQ(changes, 3);
+  EXPECT_THAT(sleeper_.delays,
+              ::testing::ElementsAre(absl::Milliseconds(20), absl::Milliseconds(40)));
+  EXPECT_EQ(Load().record.promotion.name, "p1");
+  EXPECT_EQ(Load().record.indicators.size(), 1U);
+}
+
+TEST_F(StageStoreUpdateTest, GivesUpAfterAFewTimes) {
+  int changes = 0;
+  const absl::Status status = Update([&](StageRecord& record) {
+    ++changes;
+    WriteAsSomebodyElse();
+    MakeCurrent(record, "p1");
+    return true;
+  });
+  EXPECT_TRUE(absl::IsAborted(status)) << status;
+  EXPECT_EQ(changes, 8);
+}
+
+TEST_F(StageStoreUpdateTest, EndsWithItsContext) {
+  const absl::Status status = Update([&](StageRecord& record) {
+    WriteAsSomebodyElse();
+    MakeCurrent(record, "p1");
+    context_.Cancel();
+    return true;
+  });
+  EXPECT_FALSE(status.ok());
+  EXPECT_FALSE(absl::IsAborted(status)) << status;
+}
+
+class SaveStatusTest : public StageStoreTest {
+ protected:
+  static nlohmann::json Object() {
+    return {{"metadata", {{"namespace", "gantry-system"}, {"name", "shop.prod.eu"}}},
+            {"spec", {{"promotion", {{"name", "p1"}, {"phase", "Running"}}}}}};
+  }
+  nlohmann::json Stored() {
+    return kubernetes_.Read("stagehealths", "gantry-system", "shop.prod.eu");
+  }
+  absl::Status Save(const std::string& version) {
+    StageStatus status;
+    status.state = v1::HEALTH_STATE_HEALTHY;
+    return store_.SaveStatus("shop", "prod.eu", version, status, context_);
+  }
+};
+
+TEST_F(SaveStatusTest, WritesTheStatusAndTellsTheListener) {
+  std::vector<std::string> told;
+  store_.SetListener([&](const StoredStage& stage) {
+    told.push_back(stage.object["status"]["state"]);
+    EXPECT_EQ(stage.record.promotion.name, "p1");
+  });
+  kubernetes_.Put("stagehealths", Object());
+  const std::string version = Stored()["metadata"]["resourceVersion"];
+  ASSERT_TRUE(Save(version).ok());
+  EXPECT_EQ(Stored()["status"]["state"], "Healthy");
+  EXPECT_EQ(Stored()["spec"], Object()["spec"]);
+  EXPECT_THAT(told, ::testing::ElementsAre("Healthy"));
+  EXPECT_EQ(kubernetes_.Count("patch", "stagehealths/status"), 1U);
+
+  EXPECT_TRUE(absl::IsAborted(Save(version)));  // it is not the current one any more
+  EXPECT_EQ(told.size(), 1U);
+}
+
+TEST_F(SaveStatusTest, AResourceThatIsGoneIsAConflictAndOtherErrorsAreTheApis) {
+  EXPECT_TRUE(absl::IsAborted(Save("1")));
+  kubernetes_.before = [](const FakeKubernetes::Call&) {
+    return kubernetes::MakeError({.kind = kubernetes::ErrorKind::kForbidden, .http_status = 403},
+                                 "no");
+  };
+  EXPECT_EQ(kubernetes::KindOf(Save("1")), kubernetes::ErrorKind::kForbidden);
+}
+
+TEST_F(SaveStatusTest, ARecordThatIsNotUnderstoodHasAStatusAsWell) {
+  nlohmann::json object = Object();
+  object["spec"]["steps"] = 7;
+  kubernetes_.Put("stagehealths", object);
+  bool told = false;
+  store_.SetListener([&](const StoredStage&) { told = true; });
+  EXPECT_TRUE(Save(Stored()["metadata"]["resourceVersion"]).ok());
+  EXPECT_EQ(Stored()["status"]["state"], "Healthy");
+  EXPECT_EQ(Stored()["spec"]["steps"], 7);
+  EXPECT_FALSE(told);
 }
 
 }  // namespace
