@@ -160,9 +160,21 @@ TEST_F(ProcessTest, ServesUntilASignalAndLeavesNothingBehind) {
     const nlohmann::json ports = nlohmann::json::parse(in);
     EXPECT_THAT(ports.at("listen").get<std::string>(), StartsWith("127.0.0.1:"));
     httplib::Client admin("http://" + ports.at("admin").get<std::string>());
-    const auto ready = admin.Get("/readyz");
+    const auto live = admin.Get("/livez");
+    ASSERT_TRUE(live);
+    EXPECT_EQ(live->status, 200);
+    // It serves, but nothing was read from the API server yet.
+    const auto ready = admin.Get("/readyz?verbose");
     ASSERT_TRUE(ready);
-    EXPECT_EQ(ready->status, 200) << ready->body;
+    EXPECT_EQ(ready->status, 503);
+    EXPECT_THAT(ready->body, AllOf(HasSubstr("[+]serving ok\n"),
+                                   HasSubstr("[-]caches-synced failed: the first list of ")));
+    const auto metrics = admin.Get("/metrics");
+    ASSERT_TRUE(metrics);
+    EXPECT_EQ(metrics->status, 200);
+    EXPECT_THAT(metrics->body,
+                AllOf(HasSubstr("gantry_build_info{version="), HasSubstr("gantry_cache_synced 0\n"),
+                      HasSubstr("leader_election_master_status{name=\"gantry\"} 0\n")));
     program.Signal(number);
     EXPECT_EQ(program.Wait(), 0);
     EXPECT_THAT(program.output(), HasSubstr("\"message\":\"stopped\""));
@@ -198,7 +210,18 @@ class SilentServer {
   }
 
   int port() const { return port_; }
-  void WaitForAConnection() { connections_.push_back(accept(fd_, nullptr, nullptr)); }
+  // Until somebody asks for one object of one of these resources; watches ask for all.
+  void WaitForAGetOf(const std::vector<std::string>& plurals) {
+    while (true) {
+      connections_.push_back(accept(fd_, nullptr, nullptr));
+      std::string request(4096, '\0');
+      const ssize_t n = recv(connections_.back(), request.data(), request.size(), 0);
+      request.resize(n > 0 ? static_cast<std::size_t>(n) : 0);
+      for (const std::string& plural : plurals) {
+        if (request.find("/" + plural + "/") != std::string::npos) return;
+      }
+    }
+  }
 
  private:
   int fd_;
@@ -226,7 +249,7 @@ class BusyProcessTest : public ProcessTest {
     app["name"].set_string_value("a");
     stub_->async()->RunStep(&context_, &request_, &response_,
                             [this](grpc::Status status) { ended_.set_value(std::move(status)); });
-    api_server_.WaitForAConnection();
+    api_server_.WaitForAGetOf({"applications", "stagehealths"});
   }
 
   SilentServer api_server_;
