@@ -259,6 +259,7 @@ absl::Duration HealthCache::JudgeDue() {
 
   std::vector<std::pair<StageName, StageSnapshotPtr>> changes;  // null: gone
   std::vector<StageName> published;
+  std::vector<StageName> noted;
   for (const auto& [name, received] : pending.stages) {
     // Indexed before it is judged: an Application that changes meanwhile is looked at again.
     const cache::CachedStagePtr stage = deps_.caches.stages.Find(name);
@@ -289,7 +290,7 @@ absl::Duration HealthCache::JudgeDue() {
                         before->wants_refresh == now->wants_refresh;
       if (same) continue;
       changes.emplace_back(name, std::move(now));
-      published.push_back(name);
+      (same_bytes ? noted : published).push_back(name);
     }
     if (deps_.on_propagated) deps_.on_propagated(deps_.clock.SinceBoot() - received);
   }
@@ -306,13 +307,16 @@ absl::Duration HealthCache::JudgeDue() {
     });
   }
   ready_.store(true, std::memory_order_release);
-  if (!published.empty()) {
+  if (!changes.empty()) {
     std::shared_ptr<const Listeners> listeners;
     {
       base::MutexLock lock(listeners_mutex_);
       listeners = listeners_;
     }
-    for (const auto& listener : *listeners) listener->OnPublished(published);
+    for (const auto& listener : *listeners) {
+      if (!published.empty()) listener->OnPublished(published);
+      if (!noted.empty()) listener->OnNoted(noted);
+    }
   }
   return UntilNextDue();
 }

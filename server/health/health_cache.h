@@ -45,12 +45,15 @@ struct StageSnapshot {
 };
 using StageSnapshotPtr = std::shared_ptr<const StageSnapshot>;
 
-// Hears of Stages whose snapshot has changed, appeared or gone.
+// Hears of Stages whose snapshot has changed, appeared or gone. Called on the judge's thread,
+// without a lock; must not block.
 class HealthListener {
  public:
   virtual ~HealthListener() = default;
-  // On the judge's thread, without a lock; must not block.
+  // What callers are told has changed.
   virtual void OnPublished(const std::vector<StageName>& stages) = 0;
+  // Only what else a snapshot knows has.
+  virtual void OnNoted(const std::vector<StageName>& /*stages*/) {}
 };
 
 // Knows the health of every Stage at every moment. When an Application or a Stage's record

@@ -34,6 +34,8 @@ class LeaderWork::Changes final : public HealthListener {
     wake_.NotifyOne();
   }
 
+  void OnNoted(const std::vector<StageName>& stages) override { OnPublished(stages); }
+
   std::set<StageName> Take() {
     base::MutexLock lock(mutex_);
     return std::exchange(changed_, {});

@@ -15,6 +15,9 @@ namespace {
 
 using steps::ParkedCalls;
 
+// Between two looks at a step that nothing has changed for.
+constexpr absl::Duration kShortestPause = absl::Milliseconds(100);
+
 absl::Duration FromProto(const google::protobuf::Duration& duration) {
   return absl::Seconds(duration.seconds()) + absl::Nanoseconds(duration.nanos());
 }
@@ -78,7 +81,7 @@ std::optional<RunStepCall::TimePoint> RunStepCall::ParkUntil() const {
     return std::nullopt;
   }
   // An attempt that becomes due, or a failure that is likely to have passed: no change tells.
-  const absl::Duration retry = FromProto(answer_.retry_after());
+  const absl::Duration retry = std::max(FromProto(answer_.retry_after()), kShortestPause);
   const bool by_time =
       answer_.reason() == v1::STEP_REASON_AWAITING_RETRY || retry < steps::kRunningRetry;
   return by_time ? std::min(wait_until_, now + absl::ToChronoNanoseconds(retry)) : wait_until_;
