@@ -78,7 +78,7 @@ class LeftRight {
   }
 
   Mutex mutex_;  // between writers
-  std::array<T, 2> copies_;
+  std::array<T, 2> copies_{};
   std::atomic<std::size_t> current_{0};
   std::atomic<std::size_t> side_of_readers_{0};
   mutable std::array<Counters, 2> readers_;
