@@ -57,7 +57,7 @@ class WatchCall final : public grpc::ServerWriteReactor<grpc::ByteBuffer>,
   base::Mutex mutex_;
   // Somebody looks for the next message or writes it; until then nobody else does, nor finishes.
   bool writing_ ABSL_GUARDED_BY(mutex_) = true;  // at first that is Start
-  bool news_ ABSL_GUARDED_BY(mutex_) = false;  // came meanwhile
+  bool news_ ABSL_GUARDED_BY(mutex_) = false;    // came meanwhile
   std::optional<grpc::Status> finish_ ABSL_GUARDED_BY(mutex_);
   bool finished_ ABSL_GUARDED_BY(mutex_) = false;
 };
