@@ -49,9 +49,10 @@ absl::StatusOr<std::string> ApplicationSink::Delete(std::string_view json) {
   return (*application)->resource_version;
 }
 
-void ApplicationSink::EndList() {
-  cache_.EndList(
-      list_, [&](const argocd::ApplicationName& name) { return ns_.empty() || name.ns == ns_; });
+void ApplicationSink::EndList(std::string_view resource_version) {
+  cache_.EndList(list_, resource_version, [&](const argocd::ApplicationName& name) {
+    return ns_.empty() || name.ns == ns_;
+  });
   freshness_.SetSynced(source_);
 }
 

@@ -124,14 +124,16 @@ class ObjectCache {
     base::MutexLock lock(mutex_);
     return ++lists_;
   }
+  // Not, however, what we wrote after the list was made, which `resource_version` tells.
   template <typename Scope>
-  void EndList(std::uint64_t list, const Scope& in_scope) {
+  void EndList(std::uint64_t list, std::string_view resource_version, const Scope& in_scope) {
     std::vector<Key> gone;
     {
       base::MutexLock lock(mutex_);
       for (auto slot = slots_.begin(); slot != slots_.end();) {
         const auto next = std::next(slot);
-        if (slot->second.list < list && in_scope(slot->first)) {
+        if (slot->second.list < list && in_scope(slot->first) &&
+            !IsOlder(resource_version, slot->second.object->resource_version)) {
           gone.push_back(slot->first);
           EraseLocked(slot);
         }
@@ -150,8 +152,7 @@ class ObjectCache {
       for (const Deleted& deleted : deleted_) {
         if (deleted.uid == object->uid) return false;
       }
-      // A list that is under way was begun without it, perhaps, and must not delete it.
-      return PutLocked(key, std::move(object), lists_);
+      return PutLocked(key, std::move(object), 0);
     });
   }
 

@@ -80,8 +80,8 @@ absl::StatusOr<std::string> StageSink::Delete(std::string_view text) {
   return resource_version;
 }
 
-void StageSink::EndList() {
-  cache_.EndList(list_, [](const StageName&) { return true; });
+void StageSink::EndList(std::string_view resource_version) {
+  cache_.EndList(list_, resource_version, [](const StageName&) { return true; });
   freshness_.SetSynced(source_);
 }
 

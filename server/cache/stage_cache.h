@@ -56,7 +56,7 @@ class StageSink final : public kubernetes::ObjectSink {
   void BeginList() override { list_ = cache_.BeginList(); }
   absl::StatusOr<std::string> Put(kubernetes::EventType type, std::string_view json) override;
   absl::StatusOr<std::string> Delete(std::string_view json) override;
-  void EndList() override;
+  void EndList(std::string_view resource_version) override;
   void UpToDate(absl::Duration time) override { freshness_.UpToDate(source_, time); }
 
  private:

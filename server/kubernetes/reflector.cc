@@ -136,7 +136,7 @@ absl::Duration Reflector::Loop::Backoff(const absl::Status& why) {
 }
 
 void Reflector::Loop::Listed(std::string resource_version, absl::Duration sent) {
-  sink_.EndList();
+  sink_.EndList(resource_version);
   resource_version_ = std::move(resource_version);
   state_ = State::kWatching;
   backoff_.Good();

@@ -33,7 +33,8 @@ class ObjectSink {
   // be read, which ends the stream.
   virtual absl::StatusOr<std::string> Put(EventType type, std::string_view json) = 0;
   virtual absl::StatusOr<std::string> Delete(std::string_view json) = 0;
-  virtual void EndList() = 0;
+  // `resource_version` is that of the list: what was written later need not have been in it.
+  virtual void EndList(std::string_view resource_version) = 0;
   // All that happened on the API server before `time` (since boot) has been put or deleted.
   virtual void UpToDate(absl::Duration time) = 0;
 };

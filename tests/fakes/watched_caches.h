@@ -45,8 +45,8 @@ class WatchedCaches {
 
   // Lists everything, as it is in the caches already, in all namespaces.
   void Sync() {
-    for (auto& [ns, sink] : sinks_) sink->EndList();
-    stage_sink_->EndList();
+    for (auto& [ns, sink] : sinks_) sink->EndList("");
+    stage_sink_->EndList("");
     UpToDate();
   }
   // All watches are heard of now.

@@ -98,7 +98,7 @@ TEST_F(ApplicationSinkTest, AListDeletesInItsNamespaceOnly) {
   ASSERT_TRUE(Put(elsewhere).ok());  // as another watch would
   sink_.BeginList();
   EXPECT_FALSE(freshness_.AllSynced());
-  sink_.EndList();
+  sink_.EndList("");
   EXPECT_TRUE(freshness_.AllSynced());
   EXPECT_EQ(cache_.Find(kWeb), nullptr);
   EXPECT_NE(cache_.Find({"team-a", "web"}), nullptr);
@@ -108,7 +108,7 @@ TEST_F(ApplicationSinkTest, AListOfAllNamespacesDeletesInAll) {
   ApplicationSink all(cache_, freshness_, 0, "");
   ASSERT_TRUE(Put(Application()).ok());
   all.BeginList();
-  all.EndList();
+  all.EndList("");
   EXPECT_EQ(cache_.size(), 0U);
 }
 

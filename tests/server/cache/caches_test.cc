@@ -47,7 +47,7 @@ TEST(CachesTest, FindsOnlyWhatIsSyncedAndFresh) {
   watches.UpToDate();
   EXPECT_EQ(caches.FindFresh(argocd::ApplicationName{"argocd", "web"}), nullptr);  // not synced
   EXPECT_EQ(caches.FindFresh(stage), nullptr);
-  watches.SinkOf("argocd").EndList();
+  watches.SinkOf("argocd").EndList("");
   EXPECT_NE(caches.FindFresh(argocd::ApplicationName{"argocd", "web"}), nullptr);
   EXPECT_EQ(caches.FindFresh(argocd::ApplicationName{"team-a", "web"}), nullptr);
   watches.Sync();

@@ -129,7 +129,7 @@ TEST_F(ObjectCacheTest, AnOlderEventKeepsTheObjectThroughTheListThatBroughtIt) {
   OwnWrite("a", "12", "mine");
   list_ = cache_.BeginList();
   Put("a", "11", "as listed");
-  cache_.EndList(list_, Everything);
+  cache_.EndList(list_, "100", Everything);
   EXPECT_EQ(Known("a"), "12 mine");
 }
 
@@ -201,7 +201,7 @@ TEST_F(ObjectCacheTest, ARelistDeletesWhatWentMissing) {
   list_ = cache_.BeginList();
   Put("b", "2");
   EXPECT_EQ(cache_.size(), 3U);  // nothing goes before the list is complete
-  cache_.EndList(list_, Everything);
+  cache_.EndList(list_, "100", Everything);
   EXPECT_THAT(Told(), ElementsAre("a", "c"));
   EXPECT_EQ(cache_.size(), 1U);
 }
@@ -213,7 +213,7 @@ TEST_F(ObjectCacheTest, AListThatFailedMidwayDeletesNothingThatItsSuccessorBring
   Put("a", "1");
   list_ = cache_.BeginList();  // once more from the start
   Put("b", "2");
-  cache_.EndList(list_, Everything);
+  cache_.EndList(list_, "100", Everything);
   EXPECT_EQ(Known("a"), "none");
   EXPECT_EQ(Known("b"), "2 ");
 }
@@ -227,20 +227,20 @@ TEST_F(ObjectCacheTest, EachSourceDeletesOnlyOfItsOwnScope) {
   cache_.Put(Make("a1", "1"), a1);
   cache_.Put(Make("b1", "2"), b1);
   cache_.Put(Make("b2", "3"), b1);
-  cache_.EndList(b1, in('b'));
-  cache_.EndList(a1, in('a'));
+  cache_.EndList(b1, "100", in('b'));
+  cache_.EndList(a1, "100", in('a'));
   EXPECT_EQ(cache_.size(), 3U);
 
   // A lists again and finds nothing; B, whose last list is older, keeps what it has.
   const std::uint64_t a2 = cache_.BeginList();
-  cache_.EndList(a2, in('a'));
+  cache_.EndList(a2, "100", in('a'));
   EXPECT_EQ(Known("a1"), "none");
   EXPECT_EQ(cache_.size(), 2U);
   // What B's watch brings counts for B's last list, which is not over yet.
   cache_.Put(Make("b3", "4"), b1);
   const std::uint64_t b2 = cache_.BeginList();
   cache_.Put(Make("b1", "2"), b2);
-  cache_.EndList(b2, in('b'));
+  cache_.EndList(b2, "100", in('b'));
   EXPECT_EQ(Known("b1"), "2 ");
   EXPECT_EQ(Known("b2"), "none");
   EXPECT_EQ(Known("b3"), "none");
@@ -249,10 +249,19 @@ TEST_F(ObjectCacheTest, EachSourceDeletesOnlyOfItsOwnScope) {
 TEST_F(ObjectCacheTest, AListThatBeganBeforeOurOwnWriteDoesNotDeleteIt) {
   list_ = cache_.BeginList();
   OwnWrite("a", "5", "mine", "u1", /*creates=*/true);
-  cache_.EndList(list_, Everything);
+  cache_.EndList(list_, "4", Everything);
   EXPECT_EQ(Known("a"), "5 mine");
   list_ = cache_.BeginList();
-  cache_.EndList(list_, Everything);
+  cache_.EndList(list_, "100", Everything);
+  EXPECT_EQ(Known("a"), "none");
+}
+
+TEST_F(ObjectCacheTest, AListThatWasMadeAfterOurOwnWriteAndIsWithoutItDeletesIt) {
+  Put("a", "1");
+  list_ = cache_.BeginList();
+  OwnWrite("a", "5", "mine", "u1", /*creates=*/false);
+  // Somebody deleted it before the API server made the list.
+  cache_.EndList(list_, "7", Everything);
   EXPECT_EQ(Known("a"), "none");
 }
 
@@ -319,7 +328,7 @@ TEST_F(ObjectCacheTest, TheListenerMayLookIntoTheCache) {
   cache.Put(Make("a", "1"), 0);
   cache.Delete("a", "u1");
   cache.PutOwnWrite(Make("a", "2", "", "u2"), /*creates=*/true);
-  cache.EndList(cache.BeginList(), Everything);
+  cache.EndList(cache.BeginList(), "100", Everything);
   EXPECT_EQ(seen, "1-2-");
 }
 

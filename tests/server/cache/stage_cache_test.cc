@@ -141,7 +141,7 @@ TEST_F(StageSinkTest, DeletesAndLists) {
   EXPECT_EQ(cache_.size(), 0U);
   ASSERT_TRUE(Put(Stage("10")).ok());
   sink_.BeginList();
-  sink_.EndList();
+  sink_.EndList("");
   EXPECT_EQ(cache_.size(), 0U);
   EXPECT_TRUE(freshness_.AllSynced());
   sink_.UpToDate(clock_.SinceBoot());

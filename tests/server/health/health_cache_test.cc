@@ -55,12 +55,12 @@ TEST_F(HealthCacheTest, NothingIsJudgedBeforeEverySourceIsSynced) {
   PutStage(Stage("shop.prod", {"web"}));
   watches_.UpToDate();
   EXPECT_EQ(health_.JudgeDue(), absl::InfiniteDuration());
-  watches_.SinkOf("argocd").EndList();
-  watches_.stage_sink().EndList();
+  watches_.SinkOf("argocd").EndList("");
+  watches_.stage_sink().EndList("");
   EXPECT_THAT(Published(), IsEmpty());
   EXPECT_FALSE(health_.ready());
   EXPECT_EQ(State("prod"), kNoStage);
-  watches_.SinkOf("team-a").EndList();
+  watches_.SinkOf("team-a").EndList("");
   EXPECT_THAT(Published(), ElementsAre("shop/prod"));
   EXPECT_TRUE(health_.ready());
   EXPECT_EQ(State("prod"), kHealthy);

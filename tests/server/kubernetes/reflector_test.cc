@@ -51,7 +51,7 @@ class RecordingSink final : public ObjectSink {
   absl::StatusOr<std::string> Delete(std::string_view json) override {
     return Take("deleted ", json);
   }
-  void EndList() override { Note("end"); }
+  void EndList(std::string_view /*resource_version*/) override { Note("end"); }
   void UpToDate(absl::Duration time) override {
     {
       base::MutexLock lock(mutex_);

@@ -140,9 +140,9 @@ TEST_F(ArgocdUpdateCacheTest, GoesLiveWhenNotAllThatItNeedsIsSynced) {
   watches_.PutStage(StageObject());
   watches_.UpToDate();
   EXPECT_GT(CallsOf(step_), 0U);
-  watches_.stage_sink().EndList();
+  watches_.stage_sink().EndList("");
   EXPECT_GT(CallsOf(step_), 0U);
-  watches_.SinkOf("argocd").EndList();
+  watches_.SinkOf("argocd").EndList("");
   EXPECT_EQ(CallsOf(step_), 0U);
 }
 
