@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "absl/status/status.h"
+#include "server/base/names.h"
 #include "server/base/strings.h"
 
 namespace gantry::cache {
@@ -17,7 +18,7 @@ std::string Text(const json& object, const char* key) {
   return found != object.end() && found->is_string() ? found->get<std::string>() : "";
 }
 
-// An error when not even the metadata can be read. A name without a dot is nobody's Stage: null.
+// An error when not even the metadata can be read. Null for a name that no Stage has.
 absl::StatusOr<std::shared_ptr<CachedStage>> FromObject(const json& object,
                                                         std::string& resource_version) {
   const auto metadata = object.is_object() ? object.find("metadata") : object.end();
@@ -29,7 +30,10 @@ absl::StatusOr<std::shared_ptr<CachedStage>> FromObject(const json& object,
   resource_version = Text(*metadata, "resourceVersion");
   const std::string name = Text(*metadata, "name");
   const std::size_t dot = name.find('.');
-  if (dot == std::string::npos) return nullptr;
+  if (dot == std::string::npos || !base::IsDns1123Label(name.substr(0, dot)) ||
+      !base::IsDns1123Subdomain(name.substr(dot + 1))) {
+    return nullptr;
+  }
 
   auto stage = std::make_shared<CachedStage>();
   stage->uid = Text(*metadata, "uid");

@@ -234,6 +234,7 @@ void HealthCache::Index(const StageName& name,
   if (indexed == applications) return;
   for (const argocd::ApplicationName& application : indexed) {
     const auto found = stages_of_.find(application);
+    if (found == stages_of_.end()) continue;
     found->second.erase(name);
     if (found->second.empty()) stages_of_.erase(found);
   }
@@ -380,7 +381,11 @@ HealthCache::Shown HealthCache::Show(StageSnapshotPtr snapshot) const {
   if (reading.stale && !shown.snapshot->judged_stale) {
     // The judge has not come to it yet: this process may have been stopped for a while.
     const cache::CachedStagePtr stage = deps_.caches.stages.Find(shown.snapshot->name);
-    if (stage != nullptr) shown.snapshot = JudgeOne(*stage, nullptr);
+    CachedStage gone;
+    gone.record.project = shown.snapshot->name.project;
+    gone.record.stage = shown.snapshot->name.stage;
+    gone.problem = "it has just been deleted";
+    shown.snapshot = JudgeOne(stage != nullptr ? *stage : gone, nullptr);
   }
   // What was judged stale says so until it is judged again.
   shown.stale = shown.stale || shown.snapshot->judged_stale;

@@ -22,7 +22,7 @@ namespace gantry::health {
 // A Stage's status is written so long after it has changed, so that a burst of changes is one
 // write, and does not get in the way of the steps that write the same resource.
 inline constexpr absl::Duration kStatusDelay = absl::Seconds(1);
-inline constexpr absl::Duration kStatusRetry = absl::Seconds(5);
+inline constexpr absl::Duration kStatusRetry = absl::Seconds(30);
 // Argo CD comes by itself soon after an operation has finished; where it does not, it is asked, and
 // again each minute.
 inline constexpr absl::Duration kRefreshDelay = absl::Seconds(10);

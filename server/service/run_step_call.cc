@@ -83,7 +83,7 @@ std::optional<RunStepCall::TimePoint> RunStepCall::ParkUntil() const {
   // An attempt that becomes due, or a failure that is likely to have passed: no change tells.
   const absl::Duration retry = std::max(FromProto(answer_.retry_after()), kShortestPause);
   const bool by_time =
-      answer_.reason() == v1::STEP_REASON_AWAITING_RETRY || retry < steps::kRunningRetry;
+      answer_.reason() == v1::STEP_REASON_AWAITING_RETRY || retry != steps::kRunningRetry;
   return by_time ? std::min(wait_until_, now + absl::ToChronoNanoseconds(retry)) : wait_until_;
 }
 

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cstdint>
 #include <functional>
 
 #include "absl/status/status.h"
@@ -16,6 +17,8 @@ namespace gantry::stages {
 namespace {
 
 using nlohmann::json;
+
+constexpr std::int64_t kMaxAttempts = 1'000'000;
 
 std::string TimeText(absl::Time time) {
   return absl::FormatTime("%Y-%m-%dT%H:%M:%SZ", time, absl::UTCTimeZone());
@@ -67,6 +70,29 @@ argocd::ApplicationName NameAt(const json& object) {
   return {object.at("namespace").get<std::string>(), object.at("name").get<std::string>()};
 }
 
+// Of entries with one name the last counts.
+template <typename Entry, typename NameOf>
+void SortByName(std::vector<Entry>& entries, const NameOf& name_of) {
+  std::stable_sort(entries.begin(), entries.end(),
+                   [&](const Entry& a, const Entry& b) { return name_of(a) < name_of(b); });
+  std::vector<Entry> unique;
+  for (Entry& entry : entries) {
+    if (!unique.empty() && name_of(unique.back()) == name_of(entry)) {
+      unique.back() = std::move(entry);
+    } else {
+      unique.push_back(std::move(entry));
+    }
+  }
+  entries = std::move(unique);
+}
+
+// A count of attempts. Others may have written it; a number that nobody ever counts to is as good
+// as the largest that somebody does.
+int CountAt(const json& object, const char* key) {
+  return static_cast<int>(
+      std::clamp<std::int64_t>(object.value(key, std::int64_t{0}), 0, kMaxAttempts));
+}
+
 StepRecord StepFromJson(const json& object) {
   StepRecord step;
   step.step = object.at("name").get<std::string>();
@@ -80,13 +106,15 @@ StepRecord StepFromJson(const json& object) {
   for (const json& application : ArrayAt(object, "applications")) {
     step.applications.push_back(
         {.name = NameAt(application),
-         .attempts = {.earlier = application.value("earlierAttempts", 0),
-                      .last = application.value("attempt", 0),
-                      .unmade = application.value("unmadeAttempts", 0),
+         .attempts = {.earlier = CountAt(application, "earlierAttempts"),
+                      .last = CountAt(application, "attempt"),
+                      .unmade = CountAt(application, "unmadeAttempts"),
                       .done = application.value("done", false)},
          .desired_revisions =
              ArrayAt(application, "desiredRevisions").get<std::vector<std::string>>()});
   }
+  SortByName(step.applications,
+             [](const ApplicationRecord& application) { return application.name; });
   return step;
 }
 
@@ -128,6 +156,9 @@ StageRecord Read(const json& spec) {
          .promotion = check.value("promotion", ""),
          .desired_revisions = ArrayAt(check, "desiredRevisions").get<std::vector<std::string>>()});
   }
+  // The rules rely on the order, and on each name occurring once; others may have written it.
+  SortByName(record.health_checks,
+             [](const HealthCheckRecord& check) { return check.application; });
   record.superseded_promotions =
       ArrayAt(spec, "supersededPromotions").get<std::vector<std::string>>();
   for (const json& indicator : ArrayAt(spec, "indicators")) {
@@ -139,6 +170,9 @@ StageRecord Read(const json& spec) {
     if (indicator.contains("expireTime")) read.expire_time = TimeAt(indicator, "expireTime");
     record.indicators.push_back(std::move(read));
   }
+  SortByName(record.indicators, [](const IndicatorRecord& indicator) { return indicator.name; });
+  // Without a name there is no promotion, whatever else is said of it.
+  if (record.promotion.name.empty()) record.promotion = PromotionRecord();
   return record;
 }
 
@@ -339,6 +373,16 @@ void RecordAnswer(StageRecord& record, StepRecord& step, v1::StepStatus status,
   step.message = CutMessage(message);
   record.promotion.update_time = WholeSecond(now);
   const v1::PromotionPhase phase = PhaseOf(record.steps);
+  if (record.promotion.reported) {
+    const v1::PromotionPhase reported = record.promotion.phase;
+    // What went wrong as a whole stays so until somebody reports something else; and what has
+    // succeeded is not under way again because another step once was.
+    if (reported == v1::PROMOTION_PHASE_SUCCEEDED && status == v1::STEP_STATUS_SUCCEEDED) {
+      return DropChecksOfOlderPromotions(record);
+    }
+    if (reported != v1::PROMOTION_PHASE_RUNNING && reported != v1::PROMOTION_PHASE_SUCCEEDED)
+      return;
+  }
   if (phase != v1::PROMOTION_PHASE_SUCCEEDED || !record.promotion.reported) {
     record.promotion.phase = phase;
     record.promotion.message.clear();

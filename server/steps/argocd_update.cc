@@ -765,6 +765,7 @@ class Execution {
     const auto waits = [](Kind kind) { return kind != Kind::kDone; };
     v1::StepReason reason = v1::STEP_REASON_AWAITING_RETRY;
     absl::Duration retry = absl::InfiniteDuration();
+    bool awaits = false;
     for (const Target& target : targets_) {
       if (target.skipped || !waits(target.verdict.kind)) continue;
       const v1::StepReason own = ReasonOf(target.verdict.kind);
@@ -773,10 +774,14 @@ class Execution {
            reason != v1::STEP_REASON_OPERATION_RUNNING)) {
         reason = own;
       }
-      retry =
-          std::min(retry, target.verdict.kind == Kind::kAwaitingRetry ? target.verdict.retry_after
-                                                                      : kRunningRetry);
+      if (target.verdict.kind == Kind::kAwaitingRetry) {
+        awaits = true;
+        retry = std::min(retry, target.verdict.retry_after);
+      }
     }
+    // An attempt that becomes due is nothing that a change tells of.
+    if (retry == absl::InfiniteDuration()) retry = kRunningRetry;
+    if (retry == kRunningRetry && awaits) retry += absl::Milliseconds(1);
     v1::RunStepResponse response = Running(reason, base::StrCat(prefix, MessageOf(waits)));
     *response.mutable_retry_after() = ToProto(retry);
     return WithOutcomes(std::move(response));

@@ -31,6 +31,8 @@ using Kind = WaitVerdict::Kind;
 // How often a pass is made again after a conflict before the caller is asked to come again.
 constexpr int kMaxConflicts = 5;
 constexpr absl::Duration kConflictBackoff = absl::Milliseconds(50);
+// Between two requests for a refresh of one Application.
+constexpr absl::Duration kRefreshPause = absl::Seconds(10);
 
 struct Target {
   std::shared_ptr<const ObservedApplication> application;
@@ -41,10 +43,11 @@ struct Target {
 class Execution {
  public:
   Execution(const ArgocdWait::Options& options, const ArgocdWait::Dependencies& dependencies,
-            const StepCall& call, ArgocdWaitConfig config, std::string config_hash,
-            base::Context& context)
+            RefreshTimes& refreshes, const StepCall& call, ArgocdWaitConfig config,
+            std::string config_hash, base::Context& context)
       : options_(options),
         deps_(dependencies),
+        refreshes_(refreshes),
         request_(call.request),
         call_(call),
         config_(std::move(config)),
@@ -216,7 +219,8 @@ class Execution {
     std::optional<std::string> annotation;
     if (application.authorized_stage) annotation = application.authorized_stage->str();
     return authorization::AuthorizeStage(annotation, request_.project(), request_.stage())
-        .authorized;
+               .authorized &&
+           refreshes_.IsDue(application.name, deps_.clock.SinceBoot());
   }
 
   // A request that fails is made again by the next call.
@@ -224,6 +228,7 @@ class Execution {
     for (const Target& target : targets_) {
       if (!WantsRefresh(target)) continue;
       const ApplicationName& name = target.application->name;
+      refreshes_.Note(name, deps_.clock.SinceBoot());
       const absl::StatusOr<std::string> answer = deps_.argocd.JsonPatch(
           kApplications, name.ns, name.name,
           argocd::BuildRefreshPatch(target.application->resource_version).dump(), context_);
@@ -302,6 +307,7 @@ class Execution {
 
   const ArgocdWait::Options& options_;
   const ArgocdWait::Dependencies& deps_;
+  RefreshTimes& refreshes_;
   const v1::RunStepRequest& request_;
   const StepCall& call_;
   const ArgocdWaitConfig config_;
@@ -313,6 +319,18 @@ class Execution {
 };
 
 }  // namespace
+
+bool RefreshTimes::IsDue(const ApplicationName& name, absl::Duration now) const {
+  base::MutexLock lock(mutex_);
+  const auto asked = asked_.find(name);
+  return asked == asked_.end() || now - asked->second >= kRefreshPause;
+}
+
+void RefreshTimes::Note(const ApplicationName& name, absl::Duration now) {
+  base::MutexLock lock(mutex_);
+  std::erase_if(asked_, [&](const auto& entry) { return now - entry.second >= kRefreshPause; });
+  asked_[name] = now;
+}
 
 std::string_view ArgocdWait::description() const {
   return "Waits until Argo CD Applications are as asked for: their operation ended, synced, "
@@ -327,7 +345,9 @@ absl::StatusOr<v1::RunStepResponse> ArgocdWait::Run(const StepCall& call, base::
   ArgocdWaitConfig config;
   const std::vector<Violation> violations = ParseArgocdWaitConfig(config_json, config);
   if (!violations.empty()) return InvalidConfig(violations);
-  return Execution(options_, dependencies_, call, std::move(config), HashOfConfig(config_json),
+  // Another kind of step under the same name is another step, whatever its configuration.
+  const std::string config_hash = HashOfConfig({{"uses", uses()}, {"config", config_json}});
+  return Execution(options_, dependencies_, refreshes_, call, std::move(config), config_hash,
                    context)
       .Execute();
 }

@@ -2,11 +2,14 @@
 #ifndef GANTRY_SERVER_STEPS_ARGOCD_WAIT_H_
 #define GANTRY_SERVER_STEPS_ARGOCD_WAIT_H_
 
+#include <map>
 #include <string>
 #include <vector>
 
+#include "absl/time/time.h"
 #include "server/base/clock.h"
 #include "server/base/context.h"
+#include "server/base/mutex.h"
 #include "server/base/random.h"
 #include "server/base/worker_pool.h"
 #include "server/cache/caches.h"
@@ -15,6 +18,18 @@
 #include "server/steps/step_runner.h"
 
 namespace gantry::steps {
+
+// When an Application's refresh was last asked for. Argo CD may take the request away without
+// having reconciled, and each of the two writes wakes the calls that wait. Any thread.
+class RefreshTimes {
+ public:
+  bool IsDue(const argocd::ApplicationName& name, absl::Duration now) const;
+  void Note(const argocd::ApplicationName& name, absl::Duration now);
+
+ private:
+  mutable base::Mutex mutex_;
+  std::map<argocd::ApplicationName, absl::Duration> asked_ ABSL_GUARDED_BY(mutex_);
+};
 
 // The step kind `argocd-wait`: succeeds when Argo CD Applications are as awaited. It only looks,
 // except that it asks Argo CD for a refresh where an Application that authorizes the Stage was not
@@ -54,6 +69,7 @@ class ArgocdWait final : public StepRunner {
  private:
   const Options options_;
   const Dependencies dependencies_;
+  RefreshTimes refreshes_;
 };
 
 }  // namespace gantry::steps

@@ -95,10 +95,11 @@ void Replica::AwaitSeen(const v1::RunStepRequest& request) {
     const json ns = entry.value("namespace", json("argocd"));
     const std::string name = entry["name"];
     // Other names than these reach other paths.
-    const bool plain =
-        !name.empty() && ns.is_string() &&
-        name.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789-") == std::string::npos;
-    if (plain) AwaitSeen(request, ns, name);
+    const auto is_plain = [](const std::string& text) {
+      return !text.empty() &&
+             text.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789-") == std::string::npos;
+    };
+    if (ns.is_string() && is_plain(ns) && is_plain(name)) AwaitSeen(request, ns, name);
   }
 }
 

@@ -315,6 +315,43 @@ TEST(ReportPromotionTest, OnlyAnotherReportCanSaySucceededAfterIt) {
   EXPECT_EQ(record.promotion.phase, kPhaseRunning);
 }
 
+TEST(ReportPromotionTest, WhatWentWrongAsAWholeStaysSoWhateverStepsAnswer) {
+  StageRecord record;
+  ASSERT_TRUE(ReportPromotion(record, "p1", kPhaseRunning, "", kNow));
+  AddStep(record, "a", kRunning);
+  ASSERT_TRUE(ReportPromotion(record, "p1", kPhaseFailed, "stopped by bob", kNow));
+  AddStep(record, "b", kRunning);
+  AddStep(record, "b", kSucceeded);
+  EXPECT_EQ(record.promotion.phase, kPhaseFailed);
+  EXPECT_EQ(record.promotion.message, "stopped by bob");
+  // What has succeeded as a whole is not under way again because of an abandoned step.
+  ASSERT_TRUE(ReportPromotion(record, "p1", kPhaseSucceeded, "", kNow));
+  AddStep(record, "c", kSucceeded);
+  EXPECT_EQ(record.promotion.phase, kPhaseSucceeded);
+}
+
+TEST(RecordFromSpecTest, BringsOrderIntoWhatOthersWrote) {
+  const auto record = RecordFromSpec(nlohmann::json::parse(R"({
+      "promotion": {"name": "", "phase": "Running"},
+      "healthChecks": [{"namespace": "argocd", "name": "b"},
+                       {"namespace": "argocd", "name": "a", "promotion": "p1"},
+                       {"namespace": "argocd", "name": "a", "promotion": "p2"}],
+      "indicators": [{"name": "y"}, {"name": "x"}, {"name": "y", "message": "the last"}],
+      "steps": [{"name": "s", "applications": [
+          {"namespace": "argocd", "name": "b", "attempt": 4294967296},
+          {"namespace": "argocd", "name": "a", "attempt": -1}]}]})"));
+  ASSERT_TRUE(record.ok()) << record.status();
+  EXPECT_EQ(record->promotion, PromotionRecord());
+  ASSERT_THAT(record->health_checks, SizeIs(2));
+  EXPECT_EQ(record->health_checks[0].application.name, "a");
+  EXPECT_EQ(record->health_checks[0].promotion, "p2");
+  ASSERT_THAT(record->indicators, SizeIs(2));
+  EXPECT_EQ(record->indicators[1].message, "the last");
+  const auto& applications = record->steps[0].applications;
+  EXPECT_EQ(applications[0].attempts.last, 0);
+  EXPECT_EQ(applications[1].attempts.last, 1'000'000);
+}
+
 TEST(ReportIndicatorTest, KeepsThemInOrderAndReplacesThemWhole) {
   StageRecord record;
   ReportIndicator(record, "load", v1::HEALTH_STATE_HEALTHY, "", std::nullopt, kNow);

@@ -343,9 +343,11 @@ TEST_F(ArgocdWaitTest, ARefreshIsAskedForOnce) {
   Watch();
   EXPECT_EQ(CallsOf(step_), 0U);
   EXPECT_EQ(kubernetes_.Count("patch", "applications"), 1U);
-  // Taken up in vain: once more, for which a cache must not answer.
+  // Taken up in vain: once more, for which a cache must not answer, but not at once.
   Put(Unreconciled("web"));
   Watch();
+  EXPECT_EQ(CallsOf(step_), 0U);
+  clock_.Advance(absl::Seconds(10));
   EXPECT_GT(CallsOf(step_), 0U);
   EXPECT_EQ(kubernetes_.Count("patch", "applications"), 2U);
   // Our write is known at once.
@@ -375,6 +377,9 @@ TEST_F(ArgocdWaitTest, ARefreshThatFailsDoesNotFailTheStep) {
                : absl::OkStatus();
   };
   EXPECT_ANSWER(Run(step_), RUNNING, NOT_READY);
+  EXPECT_ANSWER(Run(step_), RUNNING, NOT_READY);
+  EXPECT_EQ(kubernetes_.Count("patch", "applications"), 1U);
+  clock_.Advance(absl::Seconds(10));
   EXPECT_ANSWER(Run(step_), RUNNING, NOT_READY);
   EXPECT_EQ(kubernetes_.Count("patch", "applications"), 2U);
 }
