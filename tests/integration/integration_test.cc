@@ -95,7 +95,7 @@ void Replica::AwaitSeen(const v1::RunStepRequest& request) {
     const json ns = entry.value("namespace", json("argocd"));
     const std::string name = entry["name"];
     // Other names than these reach other paths.
-    const auto is_plain = [](const std::string& text) {
+    const auto is_plain = [](const std::string& part) {
       return !text.empty() &&
              text.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789-") == std::string::npos;
     };
