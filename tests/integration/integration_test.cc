@@ -96,8 +96,8 @@ void Replica::AwaitSeen(const v1::RunStepRequest& request) {
     const std::string name = entry["name"];
     // Other names than these reach other paths.
     const auto is_plain = [](const std::string& part) {
-      return !text.empty() &&
-             text.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789-") == std::string::npos;
+      return !part.empty() &&
+             part.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789-") == std::string::npos;
     };
     if (ns.is_string() && is_plain(ns) && is_plain(name)) AwaitSeen(request, ns, name);
   }
