@@ -68,6 +68,9 @@ class EvidenceFinder {
   Evidence Find(const argocd::ApplicationName& name) {
     Evidence evidence;
     const std::optional<Freshness::Source> source = deps_.caches.SourceOf(name.ns);
+    const auto found =
+        source ? deps_.caches.applications.Look(name) : cache::ApplicationCache::Found();
+    evidence.unknown_since = UnknownSince(name, source, found.absent_since);
     if (!source) {
       evidence.why_absent = base::StrCat("namespace ", name.ns,
                                          " is not watched by this server (--watch-namespaces)");
@@ -80,13 +83,9 @@ class EvidenceFinder {
       evidence.stale_since = std::min(*stale_since_, evidence.stale_since.value_or(*stale_since_));
     }
     stale_ = stale_ || evidence.stale_since;
-    auto found = deps_.caches.applications.Look(name);
-    // A caller's own checks are not told: an Application that was hidden from the caller may be the
-    // one that is gone.
-    if (stored_ != nullptr) evidence.absent_since = StoredSince(name);
     if (found.object != nullptr && Hides(*found.object)) return evidence;
     evidence.application = found.object.get();
-    if (found.object != nullptr) kept_.push_back(std::move(found.object));
+    if (found.object != nullptr) kept_.push_back(found.object);
     return evidence;
   }
 
@@ -95,14 +94,22 @@ class EvidenceFinder {
 
  private:
   // Each replica learned at a moment of its own that the Application is gone, and one that was
-  // started later never did. What is stored all of them see.
-  std::optional<absl::Time> StoredSince(const argocd::ApplicationName& name) const {
+  // started later never did. What is stored all of them see; until it is, this server's own time
+  // counts: that of the deletion, or since when it looks. A caller's own checks are not told of a
+  // deletion: an Application that was hidden from the caller may be the one that is gone.
+  absl::Time UnknownSince(const argocd::ApplicationName& name,
+                          std::optional<Freshness::Source> source,
+                          std::optional<absl::Time> deleted) const {
+    const absl::Time looking =
+        deps_.caches.freshness.SyncedAt(source.value_or(deps_.caches.stage_source()));
+    if (stored_ == nullptr) return looking;
     for (const auto& application : stored_->applications) {
-      if (application.name == name && application.state == v1::HEALTH_STATE_UNKNOWN) {
-        return application.since;
+      if (application.name == name && application.state == v1::HEALTH_STATE_UNKNOWN &&
+          application.since) {
+        return *application.since;
       }
     }
-    return std::nullopt;
+    return deleted.value_or(looking);
   }
 
   bool Hides(const argocd::ObservedApplication& application) const {
@@ -178,7 +185,12 @@ StageSnapshotPtr HealthCache::JudgeOne(const CachedStage& stage,
   auto snapshot = std::make_shared<StageSnapshot>();
   v1::StageHealth health = judgement.health;
   if (!stage.problem.empty()) {
-    MakeUnknown(base::StrCat("the record of the Stage can't be understood: ", stage.problem,
+    const bool stored = stage.status.state == v1::HEALTH_STATE_UNKNOWN;
+    const absl::Time since =
+        (stored ? stage.status.transition_time : std::nullopt)
+            .value_or(deps_.caches.freshness.SyncedAt(deps_.caches.stage_source()));
+    MakeUnknown(base::StrCat("the record of the Stage can't be understood, UNKNOWN since ",
+                             TimeText(since), ": ", stage.problem,
                              "; correct the StageHealth, or delete it to forget the Stage"),
                 health);
   }

@@ -63,7 +63,7 @@ std::optional<std::string> StaleIssue(const std::string& name, const Evidence& e
 
 std::optional<std::string> AbsentIssue(const std::string& name, const Evidence& evidence) {
   if (evidence.application != nullptr) return std::nullopt;
-  return base::StrCat("unable to find ", name, At(", UNKNOWN since ", evidence.absent_since),
+  return base::StrCat("unable to find ", name, At(", UNKNOWN since ", evidence.unknown_since),
                       Explanation(evidence.why_absent));
 }
 
@@ -71,7 +71,9 @@ std::optional<std::string> ProblemIssue(const std::string& name, const Evidence&
   if (evidence.application == nullptr || evidence.application->problem.empty()) {
     return std::nullopt;
   }
-  return base::StrCat(name, " could not be understood: ", evidence.application->problem);
+  return base::StrCat(name, " could not be understood",
+                      At(", UNKNOWN since ", evidence.unknown_since),
+                      Explanation(evidence.application->problem));
 }
 
 // Argo CD's words, without a judgement.

@@ -21,8 +21,9 @@ namespace gantry::health {
 // What is known of one Application at the moment of judging.
 struct Evidence {
   const argocd::ObservedApplication* application = nullptr;  // null: there is none
-  // Since when it counts as UNKNOWN because there is none, as far as known.
-  std::optional<absl::Time> absent_since;
+  // Since when it counts as UNKNOWN where the Application itself cannot tell: it is not there, or
+  // cannot be understood.
+  std::optional<absl::Time> unknown_since;
   // The evidence is older than the staleness limit; this is when it was last fresh.
   std::optional<absl::Time> stale_since;
   // Why none can be there, such as a namespace that is not watched; empty: it just is not.

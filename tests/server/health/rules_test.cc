@@ -188,7 +188,7 @@ Evidence Seen(const ObservedApplication& application,
 Evidence NotSeen(std::optional<absl::Time> absent_since = std::nullopt,
                  std::optional<absl::Time> stale_since = std::nullopt, const char* why = "") {
   Evidence evidence;
-  evidence.absent_since = absent_since;
+  evidence.unknown_since = absent_since;
   evidence.stale_since = stale_since;
   evidence.why_absent = why;
   return evidence;
