@@ -92,6 +92,39 @@ TEST_F(HealthCacheTest, PublishesTheStagesConcernedAndNoOthers) {
   EXPECT_THAT(Published(), IsEmpty());
 }
 
+TEST_F(HealthCacheTest, EveryUnknownSaysSinceWhen) {
+  json odd = Application("odd");
+  odd["status"]["sync"] = 1;
+  PutApplication(odd);
+  PutStage(Stage("shop.absent", {"gone"}));
+  PutStage(Stage("shop.elsewhere", {"unwatched/web"}));
+  PutStage(Stage("shop.odd", {"odd"}));
+  json broken = Stage("shop.broken", {});
+  broken["spec"]["promotion"]["phase"] = "Nonsense";
+  PutStage(broken);
+  Sync();
+  health_.JudgeDue();
+  for (const char* stage : {"absent", "elsewhere", "odd", "broken"}) {
+    ASSERT_EQ(State(stage), kUnknown) << stage;
+    EXPECT_THAT(health_.Find({"shop", stage})->Health().issues(),
+                Contains(HasSubstr("UNKNOWN since 2023-11-14T22:13:20Z")))
+        << stage;
+  }
+}
+
+TEST_F(HealthCacheTest, AStageThatNamesAnApplicationTwiceIsLikeOneThatNamesItOnce) {
+  PutApplication(Application("web"));
+  PutStage(Stage("shop.prod", {"web", "web"}));
+  Sync();
+  EXPECT_EQ(State("prod"), kHealthy);
+  EXPECT_EQ(health_.Find({"shop", "prod"})->Health().applications_size(), 1);
+  PutStage(Stage("shop.prod", {}));
+  health_.JudgeDue();
+  DeleteStage(Stage("shop.prod", {"web", "web"}));
+  health_.JudgeDue();
+  EXPECT_EQ(State("prod"), kNoStage);
+}
+
 TEST_F(HealthCacheTest, FollowsTheChecksOfAStage) {
   for (const char* name : {"web", "api"}) PutApplication(Application(name));
   PutStage(Stage("shop.prod", {"web"}));
