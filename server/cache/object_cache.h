@@ -72,10 +72,10 @@ class ObjectCache {
     base::MutexLock lock(mutex_);
     const auto found = slots_.find(key);
     if (found != slots_.end()) return {found->second.object, std::nullopt, found->second.changed};
-    for (auto deleted = deleted_.rbegin(); deleted != deleted_.rend(); ++deleted) {
-      if (deleted->key == key) return {nullptr, deleted->time, deleted->changed};
-    }
-    return {};
+    const auto [first, end] = deleted_.equal_range(key);
+    if (first == end) return {};
+    const Deleted& last = std::prev(end)->second;
+    return {nullptr, last.time, last.changed};
   }
 
   // The objects from `first` on, in order, for as long as `wanted` says so.
@@ -149,8 +149,9 @@ class ObjectCache {
     Tell(object->key(), [&](const Key& key) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
       const auto found = slots_.find(key);
       if (found == slots_.end() ? !creates : found->second.object->uid != object->uid) return false;
-      for (const Deleted& deleted : deleted_) {
-        if (deleted.uid == object->uid) return false;
+      const auto [first, end] = deleted_.equal_range(key);
+      for (auto deleted = first; deleted != end; ++deleted) {
+        if (deleted->second.uid == object->uid) return false;
       }
       return PutLocked(key, std::move(object), 0);
     });
@@ -163,7 +164,6 @@ class ObjectCache {
     std::uint64_t changed = 0;
   };
   struct Deleted {
-    Key key;
     std::string uid;
     absl::Time time;
     std::uint64_t changed = 0;
@@ -186,8 +186,13 @@ class ObjectCache {
   }
 
   void EraseLocked(typename Slots::iterator slot) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
-    deleted_.push_back({slot->first, slot->second.object->uid, clock_.Now(), ++changed_});
-    if (deleted_.size() > kMaxDeleted) deleted_.pop_front();
+    // Behind those of the same key.
+    deleted_.emplace(slot->first, Deleted{slot->second.object->uid, clock_.Now(), ++changed_});
+    deletions_.push_back(slot->first);
+    if (deletions_.size() > kMaxDeleted) {
+      deleted_.erase(deleted_.lower_bound(deletions_.front()));
+      deletions_.pop_front();
+    }
     slots_.erase(slot);
   }
 
@@ -210,8 +215,10 @@ class ObjectCache {
   Listener listener_;
   mutable base::Mutex mutex_;
   Slots slots_ ABSL_GUARDED_BY(mutex_);
-  // The last ones, the latest last.
-  std::deque<Deleted> deleted_ ABSL_GUARDED_BY(mutex_);
+  // The last kMaxDeleted, those of one key in the order of their deletion; and their keys in the
+  // order of all deletions.
+  std::multimap<Key, Deleted> deleted_ ABSL_GUARDED_BY(mutex_);
+  std::deque<Key> deletions_ ABSL_GUARDED_BY(mutex_);
   std::uint64_t lists_ ABSL_GUARDED_BY(mutex_) = 0;
   std::uint64_t changed_ ABSL_GUARDED_BY(mutex_) = 0;
 };

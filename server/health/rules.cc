@@ -354,7 +354,7 @@ void AddIndicator(const stages::IndicatorRecord& indicator, absl::Time now,
     }
   }
   if (told.state() == v1::HEALTH_STATE_HEALTHY) return;
-  const std::string reported = At(", reported at ", Known(indicator.report_time));
+  const std::string reported = At(", reported since ", Known(indicator.report_time));
   const std::string was = known ? stages::ToWord(indicator.state) : "in no known state";
   AddIssue(told.state(),
            expired ? base::StrCat("indicator ", indicator.name, " expired at ",

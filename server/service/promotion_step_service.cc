@@ -79,6 +79,19 @@ absl::Status TooManyCalls(const base::WorkerPool& workers, const char* what) {
       info);
 }
 
+absl::Status TooManyIndicators(const v1::ReportIndicatorRequest& request) {
+  base::ErrorInfo info;
+  info.reason = "TOO_MANY_INDICATORS";
+  info.metadata = {{"limit", std::to_string(stages::kMaxIndicators)}};
+  return base::WithErrorInfo(
+      absl::ResourceExhaustedError(absl::StrCat(
+          "Stage ", request.project(), "/", request.stage(), " has ", stages::kMaxIndicators,
+          " indicators, as many as one may have; remove one of them (report it with "
+          "HEALTH_STATE_UNSPECIFIED) before \"",
+          request.name(), "\" is added")),
+      info);
+}
+
 Logger WithStage(const Logger& log, const std::string& project, const std::string& stage) {
   return log.With({{"project", Presentable(project, kMaxLoggedNameBytes)},
                    {"stage", Presentable(stage, kMaxLoggedNameBytes)}});
@@ -298,11 +311,19 @@ grpc::ServerWriteReactor<grpc::ByteBuffer>* PromotionStepServiceImpl::WatchStage
 
 grpc::ServerUnaryReactor* PromotionStepServiceImpl::Report(
     grpc::CallbackServerContext* context, const CallLog& call, const std::string& project,
-    const std::string& stage, std::function<bool(stages::StageRecord& record)> change) {
+    const std::string& stage,
+    std::function<absl::StatusOr<bool>(stages::StageRecord& record)> change) {
   if (!calls_.Begin()) return Refuse(context, call, Draining());
   const auto work = [this, project, stage, change = std::move(change)](base::Context& working) {
+    absl::Status refused;
+    const auto change_or_refuse = [&](stages::StageRecord& record) {
+      const absl::StatusOr<bool> changed = change(record);
+      refused = changed.status();
+      return changed.ok() && *changed;
+    };
     const absl::Status updated =
-        deps_.stages.Update(project, stage, change, deps_.random, deps_.sleeper, working);
+        deps_.stages.Update(project, stage, change_or_refuse, deps_.random, deps_.sleeper, working);
+    if (!refused.ok()) return refused;
     if (updated.ok()) return updated;
     if (!absl::IsAborted(updated)) return steps::KubernetesFailure(updated, working);
     base::ErrorInfo info;
@@ -361,20 +382,22 @@ grpc::ServerUnaryReactor* PromotionStepServiceImpl::ReportIndicator(
   SerializeTo(v1::ReportIndicatorResponse(), response);
   const std::string project = request.project();
   const std::string stage = request.stage();
-  return Report(context, call, project, stage,
-                [this, request = std::move(request)](stages::StageRecord& record) {
-                  if (request.state() == v1::HEALTH_STATE_UNSPECIFIED) {
-                    return stages::RemoveIndicator(record, request.name());
-                  }
-                  std::optional<absl::Duration> ttl;
-                  if (request.has_ttl()) {
-                    ttl = absl::Seconds(request.ttl().seconds()) +
-                          absl::Nanoseconds(request.ttl().nanos());
-                  }
-                  stages::ReportIndicator(record, request.name(), request.state(),
-                                          request.message(), ttl, deps_.clock.Now());
-                  return true;
-                });
+  return Report(
+      context, call, project, stage,
+      [this, request = std::move(request)](stages::StageRecord& record) -> absl::StatusOr<bool> {
+        if (request.state() == v1::HEALTH_STATE_UNSPECIFIED) {
+          return stages::RemoveIndicator(record, request.name());
+        }
+        std::optional<absl::Duration> ttl;
+        if (request.has_ttl()) {
+          ttl = absl::Seconds(request.ttl().seconds()) + absl::Nanoseconds(request.ttl().nanos());
+        }
+        if (!stages::ReportIndicator(record, request.name(), request.state(), request.message(),
+                                     ttl, deps_.clock.Now())) {
+          return TooManyIndicators(request);
+        }
+        return true;
+      });
 }
 
 grpc::ServerUnaryReactor* PromotionStepServiceImpl::ListStepKinds(

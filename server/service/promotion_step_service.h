@@ -115,9 +115,10 @@ class PromotionStepServiceImpl final : public PromotionStepServiceMethods {
   // OK, or why the health of Stages cannot be told yet.
   absl::Status CheckReady() const;
   // Has a worker change a Stage's record by `change`, which returns false when nothing changes.
-  grpc::ServerUnaryReactor* Report(grpc::CallbackServerContext* context, const CallLog& call,
-                                   const std::string& project, const std::string& stage,
-                                   std::function<bool(stages::StageRecord& record)> change);
+  grpc::ServerUnaryReactor* Report(
+      grpc::CallbackServerContext* context, const CallLog& call, const std::string& project,
+      const std::string& stage,
+      std::function<absl::StatusOr<bool>(stages::StageRecord& record)> change);
 
   const Dependencies deps_;
   const ServiceLimits limits_;

@@ -19,6 +19,7 @@ namespace {
 using nlohmann::json;
 
 constexpr std::int64_t kMaxAttempts = 1'000'000;
+constexpr std::string_view kArgocdWait = "argocd-wait";
 
 std::string TimeText(absl::Time time) {
   return absl::FormatTime("%Y-%m-%dT%H:%M:%SZ", time, absl::UTCTimeZone());
@@ -159,6 +160,10 @@ StageRecord Read(const json& spec) {
   // The rules rely on the order, and on each name occurring once; others may have written it.
   SortByName(record.health_checks,
              [](const HealthCheckRecord& check) { return check.application; });
+  for (const json& wait : ArrayAt(spec, "endedWaits")) {
+    record.ended_waits.push_back(
+        {.promotion = wait.at("promotion").get<std::string>(), .step = StepFromJson(wait)});
+  }
   record.superseded_promotions =
       ArrayAt(spec, "supersededPromotions").get<std::vector<std::string>>();
   for (const json& indicator : ArrayAt(spec, "indicators")) {
@@ -190,6 +195,28 @@ argocd::AttemptRecord StartAfter(int attempt) {
   argocd::AttemptRecord attempts;
   attempts.earlier = attempts.last = attempt;
   return attempts;
+}
+
+bool IsEndedWait(const StepRecord& step) {
+  return step.uses == kArgocdWait &&
+         (step.status == v1::STEP_STATUS_SUCCEEDED || step.status == v1::STEP_STATUS_FAILED);
+}
+
+void AddEndedWait(StageRecord& record, std::string promotion, StepRecord step) {
+  auto& waits = record.ended_waits;
+  std::erase_if(waits, [&](const EndedWaitRecord& wait) {
+    return wait.promotion == promotion && wait.step.step == step.step;
+  });
+  waits.push_back({std::move(promotion), std::move(step)});
+  std::size_t applications = 0;
+  std::size_t kept = 0;
+  while (kept < std::min(waits.size(), kMaxEndedWaits)) {
+    applications += waits[waits.size() - 1 - kept].step.applications.size();
+    // One that is too large by itself is kept while it is the latest.
+    if (kept > 0 && applications > kMaxEndedWaitApplications) break;
+    ++kept;
+  }
+  waits.erase(waits.begin(), waits.end() - static_cast<std::ptrdiff_t>(kept));
 }
 
 void DropChecksOfOlderPromotions(StageRecord& record) {
@@ -245,6 +272,19 @@ void WriteRecordToSpec(const StageRecord& record, json& spec) {
                       {"desiredRevisions", check.desired_revisions}});
   }
   spec["supersededPromotions"] = record.superseded_promotions;
+  json& waits = spec["endedWaits"] = json::array();
+  for (const EndedWaitRecord& wait : record.ended_waits) {
+    json written = ToJson(wait.step);
+    written["promotion"] = wait.promotion;
+    json applications = json::array();
+    for (const ApplicationRecord& application : wait.step.applications) {
+      applications.push_back({{"namespace", application.name.ns},
+                              {"name", application.name.name},
+                              {"done", application.attempts.done}});
+    }
+    written["applications"] = std::move(applications);
+    waits.push_back(std::move(written));
+  }
   json& indicators = spec["indicators"] = json::array();
   for (const IndicatorRecord& indicator : record.indicators) {
     json written = {{"name", indicator.name},
@@ -278,9 +318,13 @@ bool IsSuperseded(const StageRecord& record, std::string_view promotion) {
 
 void MakeCurrent(StageRecord& record, std::string_view promotion) {
   if (record.promotion.name == promotion) return;
+  const std::string hash = HashOf(promotion);
   if (!record.promotion.name.empty()) {
     auto& superseded = record.superseded_promotions;
     superseded.push_back(HashOf(record.promotion.name));
+    for (StepRecord& step : record.steps) {
+      if (IsEndedWait(step)) AddEndedWait(record, superseded.back(), std::move(step));
+    }
     if (superseded.size() > kMaxSupersededPromotions) superseded.erase(superseded.begin());
   }
   record.promotion = {.name = std::string(promotion),
@@ -289,6 +333,12 @@ void MakeCurrent(StageRecord& record, std::string_view promotion) {
                       .update_time = absl::UnixEpoch(),
                       .reported = false};
   record.steps.clear();
+  // The waits that the promotion began with are its steps from now on.
+  for (EndedWaitRecord& wait : record.ended_waits) {
+    if (wait.promotion == hash) record.steps.push_back(std::move(wait.step));
+  }
+  std::erase_if(record.ended_waits,
+                [&](const EndedWaitRecord& wait) { return wait.promotion == hash; });
 }
 
 const StepRecord* FindStep(const StageRecord& record, std::string_view promotion,
@@ -298,6 +348,20 @@ const StepRecord* FindStep(const StageRecord& record, std::string_view promotion
     if (candidate.step == step) return &candidate;
   }
   return nullptr;
+}
+
+const StepRecord* FindEndedWait(const StageRecord& record, std::string_view promotion,
+                                std::string_view step) {
+  if (record.ended_waits.empty()) return nullptr;
+  const std::string hash = HashOf(promotion);
+  for (const EndedWaitRecord& wait : record.ended_waits) {
+    if (wait.promotion == hash && wait.step.step == step) return &wait.step;
+  }
+  return nullptr;
+}
+
+void RecordEndedWait(StageRecord& record, std::string_view promotion, StepRecord step) {
+  AddEndedWait(record, HashOf(promotion), std::move(step));
 }
 
 StepRecord& EnsureStep(StageRecord& record, std::string_view step, std::string_view uses,
@@ -436,7 +500,7 @@ bool ReportPromotion(StageRecord& record, std::string_view promotion, v1::Promot
   return true;
 }
 
-void ReportIndicator(StageRecord& record, std::string_view name, v1::HealthState state,
+bool ReportIndicator(StageRecord& record, std::string_view name, v1::HealthState state,
                      std::string_view message, std::optional<absl::Duration> ttl, absl::Time now) {
   IndicatorRecord made{.name = std::string(name),
                        .state = state,
@@ -452,10 +516,17 @@ void ReportIndicator(StageRecord& record, std::string_view name, v1::HealthState
   }
   const auto place = FindIndicator(record, name);
   if (place != record.indicators.end() && place->name == name) {
+    // Said again, it is no news.
+    const bool expired = place->expire_time && *place->expire_time <= now;
+    if (place->state == state && !expired && place->report_time != absl::UnixEpoch()) {
+      made.report_time = place->report_time;
+    }
     *place = std::move(made);
-  } else {
-    record.indicators.insert(place, std::move(made));
+    return true;
   }
+  if (record.indicators.size() >= kMaxIndicators) return false;
+  record.indicators.insert(place, std::move(made));
+  return true;
 }
 
 bool RemoveIndicator(StageRecord& record, std::string_view name) {

@@ -22,6 +22,10 @@ namespace gantry::stages {
 
 inline constexpr std::size_t kMaxSupersededPromotions = 64;
 inline constexpr std::size_t kMaxMessageBytes = 1024;
+inline constexpr std::size_t kMaxIndicators = 100;
+// Of all ended waits together: how many, and on how many Applications.
+inline constexpr std::size_t kMaxEndedWaits = 64;
+inline constexpr std::size_t kMaxEndedWaitApplications = 1000;
 
 // One Application in one step of the current promotion.
 struct ApplicationRecord {
@@ -41,6 +45,14 @@ struct StepRecord {
   std::string message;
   std::vector<ApplicationRecord> applications;  // ordered by name
   bool operator==(const StepRecord&) const = default;
+};
+
+// The SUCCEEDED or FAILED answer of an argocd-wait step of a promotion that is not the current one:
+// such a step takes nobody's place, and yet what it has answered once stays so.
+struct EndedWaitRecord {
+  std::string promotion;  // its hash
+  StepRecord step;
+  bool operator==(const EndedWaitRecord&) const = default;
 };
 
 struct PromotionRecord {
@@ -65,6 +77,7 @@ struct IndicatorRecord {
   std::string name;
   v1::HealthState state = v1::HEALTH_STATE_UNSPECIFIED;
   std::string message;
+  // Since when it has been reported to be in this state, without having expired meanwhile.
   absl::Time report_time = absl::UnixEpoch();
   std::optional<absl::Time> expire_time;  // nothing: never
   bool operator==(const IndicatorRecord&) const = default;
@@ -77,7 +90,8 @@ struct StageRecord {
   std::vector<StepRecord> steps;                   // in the order they were first recorded
   std::vector<HealthCheckRecord> health_checks;    // ordered by Application
   std::vector<std::string> superseded_promotions;  // hashes, the latest last
-  std::vector<IndicatorRecord> indicators;         // ordered by name
+  std::vector<EndedWaitRecord> ended_waits;        // the latest last
+  std::vector<IndicatorRecord> indicators;         // ordered by name, at most kMaxIndicators
   bool operator==(const StageRecord&) const = default;
 };
 
@@ -93,14 +107,21 @@ std::string HashOf(std::string_view text);
 // True when `promotion` was current once and is not any more: it must not write any longer.
 bool IsSuperseded(const StageRecord& record, std::string_view promotion);
 
-// Makes `promotion` the current one; the one before it is superseded and its steps are forgotten.
-// Nothing changes when it is current already. It must not be superseded.
+// Makes `promotion` the current one; the one before it is superseded and its steps are forgotten,
+// but for waits that have ended. Nothing changes when it is current already. It must not be
+// superseded.
 void MakeCurrent(StageRecord& record, std::string_view promotion);
 
 // The record of a step of `promotion`, or null: it is not the current one, or the step was never
 // recorded.
 const StepRecord* FindStep(const StageRecord& record, std::string_view promotion,
                            std::string_view step);
+// The record of an ended wait of a promotion that is not the current one, or null.
+const StepRecord* FindEndedWait(const StageRecord& record, std::string_view promotion,
+                                std::string_view step);
+// Adds one, or replaces that of the same name; the oldest go when there are too many.
+void RecordEndedWait(StageRecord& record, std::string_view promotion, StepRecord step);
+
 // The record of a step of the current promotion, made when there is none. A different
 // configuration under the same name starts anew, behind the attempts made before.
 StepRecord& EnsureStep(StageRecord& record, std::string_view step, std::string_view uses,
@@ -134,8 +155,9 @@ void RegisterHealthCheck(StageRecord& record, const argocd::ApplicationName& app
 bool ReportPromotion(StageRecord& record, std::string_view promotion, v1::PromotionPhase phase,
                      std::string_view message, absl::Time now);
 
-// Sets or replaces the indicator of that name; `ttl` of nothing: it never expires.
-void ReportIndicator(StageRecord& record, std::string_view name, v1::HealthState state,
+// Sets or replaces the indicator of that name; `ttl` of nothing: it never expires. False, and
+// nothing has changed: there are kMaxIndicators others.
+bool ReportIndicator(StageRecord& record, std::string_view name, v1::HealthState state,
                      std::string_view message, std::optional<absl::Duration> ttl, absl::Time now);
 // False when there is none of that name.
 bool RemoveIndicator(StageRecord& record, std::string_view name);

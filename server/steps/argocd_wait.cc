@@ -34,6 +34,10 @@ constexpr absl::Duration kConflictBackoff = absl::Milliseconds(50);
 // Between two requests for a refresh of one Application.
 constexpr absl::Duration kRefreshPause = absl::Seconds(10);
 
+bool HasEnded(v1::StepStatus status) {
+  return status == v1::STEP_STATUS_SUCCEEDED || status == v1::STEP_STATUS_FAILED;
+}
+
 struct Target {
   std::shared_ptr<const ObservedApplication> application;
   WaitVerdict verdict;
@@ -136,38 +140,55 @@ class Execution {
   }
 
   // The promotion is the current one, or none ever was: it takes nobody's place.
-  bool IsRecorded(const stages::StageRecord& record) const {
+  bool IsCurrent(const stages::StageRecord& record) const {
     return record.promotion.name.empty() || record.promotion.name == request_.promotion();
+  }
+  const stages::StepRecord* FindRecorded(const stages::StageRecord& record) const {
+    const stages::StepRecord* step =
+        IsCurrent(record) ? stages::FindStep(record, request_.promotion(), request_.step())
+                          : stages::FindEndedWait(record, request_.promotion(), request_.step());
+    return step != nullptr && step->config_hash == config_hash_ ? step : nullptr;
   }
 
   bool NeedsRecording(const stages::StageRecord& record, v1::StepStatus status) const {
-    if (!IsRecorded(record)) return false;
-    const stages::StepRecord* step =
-        stages::FindStep(record, request_.promotion(), request_.step());
-    return step == nullptr || step->config_hash != config_hash_ || step->status != status;
+    if (!IsCurrent(record) && !HasEnded(status)) return false;
+    const stages::StepRecord* step = FindRecorded(record);
+    return step == nullptr || step->status != status;
   }
 
   void Record(const v1::RunStepResponse& response, stages::StageRecord& record) const {
+    if (!IsCurrent(record)) {
+      stages::StepRecord ended{.step = request_.step(),
+                               .uses = request_.uses(),
+                               .config_hash = config_hash_,
+                               .status = response.status(),
+                               .reason = response.reason(),
+                               .message = stages::CutMessage(response.message()),
+                               .applications = {}};
+      RecordTargets(ended);
+      stages::RecordEndedWait(record, request_.promotion(), std::move(ended));
+      return;
+    }
     stages::MakeCurrent(record, request_.promotion());
     stages::StepRecord& step =
         stages::EnsureStep(record, request_.step(), request_.uses(), config_hash_);
     step.applications.clear();
-    for (const Target& target : targets_) {
-      stages::EnsureApplication(step, target.application->name).attempts.done =
-          target.verdict.kind == Kind::kReady;
-    }
+    RecordTargets(step);
     stages::RecordAnswer(record, step, response.status(), response.reason(), response.message(),
                          deps_.clock.Now());
   }
 
+  void RecordTargets(stages::StepRecord& step) const {
+    for (const Target& target : targets_) {
+      stages::EnsureApplication(step, target.application->name).attempts.done =
+          target.verdict.kind == Kind::kReady;
+    }
+  }
+
   // What was once recorded as SUCCEEDED or FAILED stays so.
   std::optional<v1::RunStepResponse> AnswerFromRecord(const stages::StageRecord& record) const {
-    const stages::StepRecord* step =
-        stages::FindStep(record, request_.promotion(), request_.step());
-    if (step == nullptr || step->config_hash != config_hash_) return std::nullopt;
-    if (step->status != v1::STEP_STATUS_SUCCEEDED && step->status != v1::STEP_STATUS_FAILED) {
-      return std::nullopt;
-    }
+    const stages::StepRecord* step = FindRecorded(record);
+    if (step == nullptr || !HasEnded(step->status)) return std::nullopt;
     v1::RunStepResponse response = Answer(step->status, step->reason, step->message);
     std::vector<ApplicationName> names;
     std::map<std::string, std::string> health;

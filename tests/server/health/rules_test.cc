@@ -875,13 +875,14 @@ TEST_F(StageTest, TellsItsIssuesInOrder) {
   const v1::StageHealth health = Judge().health;
   EXPECT_THAT(
       health.issues(),
-      ElementsAre("promotion p1 failed: a hook failed",
-                  "Application a/x has the condition ComparisonError: one",
-                  "Application a/x has the condition InvalidSpecError: two",
-                  "Application a/y: source https://git/shop is at revision \"v1\", expected \"v3\"",
-                  "Application b/x has health status Degraded",
-                  "indicator canary is Unhealthy, reported at 2026-03-01T11:55:00Z: 5xx",
-                  "indicator load is Progressing, reported at 2026-03-01T11:55:00Z: warming up"));
+      ElementsAre(
+          "promotion p1 failed: a hook failed",
+          "Application a/x has the condition ComparisonError: one",
+          "Application a/x has the condition InvalidSpecError: two",
+          "Application a/y: source https://git/shop is at revision \"v1\", expected \"v3\"",
+          "Application b/x has health status Degraded",
+          "indicator canary is Unhealthy, reported since 2026-03-01T11:55:00Z: 5xx",
+          "indicator load is Progressing, reported since 2026-03-01T11:55:00Z: warming up"));
   Strings applications;
   for (const auto& application : health.applications()) {
     applications.push_back(application.namespace_() + "/" + application.name());
@@ -1044,7 +1045,7 @@ INSTANTIATE_TEST_SUITE_P(
                       "no traffic",
                       std::nullopt,
                       kNotApplicable,
-                      {"indicator canary is NotApplicable, reported at 2026-03-01T11:55:00Z: no "
+                      {"indicator canary is NotApplicable, reported since 2026-03-01T11:55:00Z: no "
                        "traffic"},
                       false},
         IndicatorCase{"Progressing",
@@ -1052,29 +1053,30 @@ INSTANTIATE_TEST_SUITE_P(
                       "",
                       std::nullopt,
                       kProgressing,
-                      {"indicator canary is Progressing, reported at 2026-03-01T11:55:00Z"},
+                      {"indicator canary is Progressing, reported since 2026-03-01T11:55:00Z"},
                       false},
         IndicatorCase{"Unknown",
                       kUnknown,
                       "",
                       std::nullopt,
                       kUnknown,
-                      {"indicator canary is Unknown, reported at 2026-03-01T11:55:00Z"},
+                      {"indicator canary is Unknown, reported since 2026-03-01T11:55:00Z"},
                       false},
         IndicatorCase{"Unhealthy",
                       kUnhealthy,
                       "5xx",
                       std::nullopt,
                       kUnhealthy,
-                      {"indicator canary is Unhealthy, reported at 2026-03-01T11:55:00Z: 5xx"},
+                      {"indicator canary is Unhealthy, reported since 2026-03-01T11:55:00Z: 5xx"},
                       false},
-        IndicatorCase{"InNoState",
-                      v1::HEALTH_STATE_UNSPECIFIED,
-                      "",
-                      std::nullopt,
-                      kUnknown,
-                      {"indicator canary is in no known state, reported at 2026-03-01T11:55:00Z"},
-                      false},
+        IndicatorCase{
+            "InNoState",
+            v1::HEALTH_STATE_UNSPECIFIED,
+            "",
+            std::nullopt,
+            kUnknown,
+            {"indicator canary is in no known state, reported since 2026-03-01T11:55:00Z"},
+            false},
         IndicatorCase{"BeforeItExpires", kHealthy, "fine", At(12, 0, 1), kHealthy, {}, true},
         IndicatorCase{"WhenItExpires",
                       kHealthy,
@@ -1082,7 +1084,7 @@ INSTANTIATE_TEST_SUITE_P(
                       kNow,
                       kUnknown,
                       {"indicator canary expired at 2026-03-01T12:00:00Z; it was Healthy, reported "
-                       "at 2026-03-01T11:55:00Z: fine"},
+                       "since 2026-03-01T11:55:00Z: fine"},
                       false},
         IndicatorCase{"LongExpired",
                       kUnhealthy,
@@ -1090,7 +1092,7 @@ INSTANTIATE_TEST_SUITE_P(
                       At(11, 56),
                       kUnknown,
                       {"indicator canary expired at 2026-03-01T11:56:00Z; it was Unhealthy, "
-                       "reported at 2026-03-01T11:55:00Z: 5xx"},
+                       "reported since 2026-03-01T11:55:00Z: 5xx"},
                       false}),
     [](const auto& test) { return test.param.name; });
 

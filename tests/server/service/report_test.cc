@@ -122,6 +122,24 @@ TEST_F(ReportTest, AnIndicatorIsSetReplacedAndRemoved) {
   EXPECT_THAT(Spec().at("indicators"), SizeIs(0));
 }
 
+TEST_F(ReportTest, OneIndicatorTooManyIsRefusedUntilAnotherIsRemoved) {
+  nlohmann::json spec = Indicator("Healthy");
+  for (std::size_t i = 1; i < stages::kMaxIndicators; ++i) {
+    spec["indicators"].push_back({{"name", absl::StrCat("i", i)}, {"state", "Healthy"}});
+  }
+  kubernetes_.Put("stagehealths", StageObject("team-a", "prod", spec, 1));
+  indicator_.set_name("one-more");
+  const grpc::Status refused = Report(indicator_);
+  EXPECT_EQ(refused.error_code(), grpc::StatusCode::RESOURCE_EXHAUSTED);
+  EXPECT_THAT(refused.error_message(), HasSubstr("team-a/prod has 100 indicators"));
+  EXPECT_EQ(kubernetes_.Count("update", "stagehealths"), 0u);
+  v1::ReportIndicatorRequest removal = indicator_;
+  removal.set_name("i1");
+  removal.set_state(v1::HEALTH_STATE_UNSPECIFIED);
+  ASSERT_TRUE(Report(removal).ok());
+  EXPECT_TRUE(Report(indicator_).ok());
+}
+
 TEST_F(ReportTest, RemovingWhatIsNotThereIsNoErrorAndCreatesNothing) {
   indicator_.set_state(v1::HEALTH_STATE_UNSPECIFIED);
   ASSERT_TRUE(Report(indicator_).ok());

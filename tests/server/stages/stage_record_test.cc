@@ -44,6 +44,15 @@ StageRecord FullRecord() {
   const absl::Time odd = kNow + absl::Milliseconds(1);
   ReportIndicator(record, "canary", v1::HEALTH_STATE_UNHEALTHY, "5xx", absl::Minutes(1), odd);
   ReportIndicator(record, "load", v1::HEALTH_STATE_HEALTHY, "", std::nullopt, odd);
+  StepRecord wait{.step = "wait",
+                  .uses = "argocd-wait",
+                  .config_hash = "hash",
+                  .status = v1::STEP_STATUS_FAILED,
+                  .reason = v1::STEP_REASON_HEALTH_REGRESSED,
+                  .message = "Degraded",
+                  .applications = {}};
+  EnsureApplication(wait, kApp).attempts.done = true;
+  RecordEndedWait(record, "p0", wait);
   return record;
 }
 
@@ -615,6 +624,91 @@ TEST(EnumNamesTest, AreSpelledAsKubernetesSpellsThem) {
     EXPECT_EQ(StepReasonFromWord(ToWord(reason)), reason);
   }
   EXPECT_EQ(StepStatusFromWord("running"), std::nullopt);
+}
+
+StepRecord EndedWait(const std::string& name, int applications = 1) {
+  StepRecord wait{.step = name,
+                  .uses = "argocd-wait",
+                  .config_hash = "hash",
+                  .status = v1::STEP_STATUS_SUCCEEDED,
+                  .reason = v1::STEP_REASON_UNSPECIFIED,
+                  .message = "",
+                  .applications = {}};
+  for (int i = 0; i < applications; ++i) {
+    EnsureApplication(wait, {"argocd", "app" + std::to_string(i)});
+  }
+  return wait;
+}
+
+TEST(EndedWaitTest, IsFoundByPromotionAndStepAndReplacedByItsLike) {
+  StageRecord record;
+  RecordEndedWait(record, "p1", EndedWait("wait"));
+  EXPECT_NE(FindEndedWait(record, "p1", "wait"), nullptr);
+  EXPECT_EQ(FindEndedWait(record, "p2", "wait"), nullptr);
+  EXPECT_EQ(FindEndedWait(record, "p1", "other"), nullptr);
+  RecordEndedWait(record, "p1", EndedWait("wait", 2));
+  EXPECT_THAT(record.ended_waits, ::testing::SizeIs(1));
+  EXPECT_THAT(FindEndedWait(record, "p1", "wait")->applications, ::testing::SizeIs(2));
+}
+
+TEST(EndedWaitTest, TheOldestGo) {
+  StageRecord record;
+  for (std::size_t i = 0; i <= kMaxEndedWaits; ++i) {
+    RecordEndedWait(record, "p" + std::to_string(i), EndedWait("wait"));
+  }
+  EXPECT_THAT(record.ended_waits, ::testing::SizeIs(kMaxEndedWaits));
+  EXPECT_EQ(FindEndedWait(record, "p0", "wait"), nullptr);
+  EXPECT_NE(FindEndedWait(record, "p1", "wait"), nullptr);
+  const std::string last = "p" + std::to_string(kMaxEndedWaits);
+  RecordEndedWait(record, "large", EndedWait("wait", kMaxEndedWaitApplications - 1));
+  EXPECT_THAT(record.ended_waits, ::testing::SizeIs(2));
+  EXPECT_NE(FindEndedWait(record, last, "wait"), nullptr);
+  RecordEndedWait(record, "larger", EndedWait("wait", kMaxEndedWaitApplications + 1));
+  EXPECT_THAT(record.ended_waits, ::testing::SizeIs(1));
+  EXPECT_NE(FindEndedWait(record, "larger", "wait"), nullptr);
+}
+
+TEST(EndedWaitTest, BecomesAStepOfItsPromotionWhenThatBecomesCurrent) {
+  StageRecord record;
+  MakeCurrent(record, "p1");
+  RecordEndedWait(record, "p2", EndedWait("wait"));
+  MakeCurrent(record, "p2");
+  EXPECT_TRUE(record.ended_waits.empty());
+  ASSERT_NE(FindStep(record, "p2", "wait"), nullptr);
+  EXPECT_EQ(*FindStep(record, "p2", "wait"), EndedWait("wait"));
+  // And is kept when it no longer is, unlike steps that may not go on.
+  AddStep(record, "update", v1::STEP_STATUS_SUCCEEDED);
+  MakeCurrent(record, "p3");
+  EXPECT_NE(FindEndedWait(record, "p2", "wait"), nullptr);
+  EXPECT_EQ(FindEndedWait(record, "p2", "update"), nullptr);
+}
+
+TEST(ReportIndicatorTest, SaidAgainItIsReportedSinceTheFirstTime) {
+  StageRecord record;
+  const auto report = [&](v1::HealthState state, absl::Time now) {
+    EXPECT_TRUE(ReportIndicator(record, "canary", state, "", absl::Minutes(1), now));
+    return record.indicators[0].report_time;
+  };
+  EXPECT_EQ(report(v1::HEALTH_STATE_UNHEALTHY, kNow), kNow);
+  EXPECT_EQ(report(v1::HEALTH_STATE_UNHEALTHY, kNow + absl::Seconds(59)), kNow);
+  EXPECT_EQ(record.indicators[0].expire_time, kNow + absl::Seconds(119));
+  EXPECT_EQ(report(v1::HEALTH_STATE_HEALTHY, kNow + absl::Seconds(60)), kNow + absl::Seconds(60));
+  // It had expired.
+  EXPECT_EQ(report(v1::HEALTH_STATE_HEALTHY, kNow + absl::Seconds(120)), kNow + absl::Seconds(120));
+}
+
+TEST(ReportIndicatorTest, AStageHasABoundedNumber) {
+  StageRecord record;
+  const auto report = [&](std::size_t i) {
+    return ReportIndicator(record, "i" + std::to_string(i), v1::HEALTH_STATE_HEALTHY, "",
+                           std::nullopt, kNow);
+  };
+  for (std::size_t i = 0; i < kMaxIndicators; ++i) ASSERT_TRUE(report(i));
+  EXPECT_FALSE(report(kMaxIndicators));
+  EXPECT_TRUE(report(0));
+  EXPECT_TRUE(RemoveIndicator(record, "i1"));
+  EXPECT_TRUE(report(kMaxIndicators));
+  EXPECT_THAT(record.indicators, ::testing::SizeIs(kMaxIndicators));
 }
 
 }  // namespace

@@ -295,15 +295,50 @@ TEST_F(ArgocdWaitTest, NeverTakesThePlaceOfAnotherPromotion) {
   const json before = StageObject();
   Put(Application("web", Health("Progressing")));
   EXPECT_ANSWER(Run(step_), RUNNING, NOT_READY);
-  Put(Application("web"));
-  EXPECT_ANSWER(Run(step_), SUCCEEDED, UNSPECIFIED);
-  Put(Application("web", R"({"status": {"conditions": [{"type": "ComparisonError"}]}})"));
-  EXPECT_ANSWER(Run(step_), FAILED, APPLICATION_CONDITION);
   EXPECT_EQ(StageObject(), before);
   // Waiting for it costs nothing either.
-  Put(Application("web", Health("Progressing")));
   Watch();
   EXPECT_EQ(CallsOf(step_), 0U);
+  Put(Application("web"));
+  Watch();
+  EXPECT_ANSWER(Run(step_), SUCCEEDED, UNSPECIFIED);
+  EXPECT_EQ(StageSpec()["promotion"]["name"], "p2");
+  EXPECT_EQ(StageSpec()["promotion"]["phase"], "Running");
+  EXPECT_THAT(StageSpec()["steps"], IsEmpty());
+}
+
+TEST_F(ArgocdWaitTest, AnEndStaysSoAlsoForAPromotionThatIsNotCurrent) {
+  const char* const other = R"({"promotion": {"name": "p2", "phase": "Running"}})";
+  const std::string condition = R"({"status": {"conditions": [{"type": "ComparisonError"}]}})";
+  StoreStage(json::parse(other));
+  Put(Application("web"));
+  const v1::RunStepResponse succeeded = Run(step_);
+  EXPECT_ANSWER(succeeded, SUCCEEDED, UNSPECIFIED);
+  Put(Application("web", condition));
+  const v1::RunStepResponse again = Run(step_);
+  EXPECT_ANSWER(again, SUCCEEDED, UNSPECIFIED);
+  EXPECT_EQ(again.message(), succeeded.message());
+
+  StoreStage(json::parse(other));
+  EXPECT_ANSWER(Run(step_), FAILED, APPLICATION_CONDITION);
+  Put(Application("web"));
+  EXPECT_ANSWER(Run(step_), FAILED, APPLICATION_CONDITION);
+  // Another configuration is another step.
+  Configure(R"({"apps": [{"name": "web"}], "waitFor": ["health"]})");
+  EXPECT_ANSWER(Run(step_), SUCCEEDED, UNSPECIFIED);
+}
+
+TEST_F(ArgocdWaitTest, WhatEndedBeforeItsPromotionWasSupersededStaysSo) {
+  Put(Application("web"));
+  EXPECT_ANSWER(Run(step_), SUCCEEDED, UNSPECIFIED);
+  absl::StatusOr<stages::StageRecord> record = stages::RecordFromSpec(StageSpec());
+  ASSERT_TRUE(record.ok()) << record.status();
+  stages::MakeCurrent(*record, "p2");
+  json spec;
+  stages::WriteRecordToSpec(*record, spec);
+  StoreStage(spec);
+  Put(Application("web", Health("Degraded")));
+  EXPECT_ANSWER(Run(step_), SUCCEEDED, UNSPECIFIED);
 }
 
 TEST_F(ArgocdWaitTest, IsRecordedWithTheCurrentPromotion) {
