@@ -4,50 +4,138 @@
 
 #include <CLI/CLI.hpp>
 #include <cstdio>
+#include <map>
 #include <memory>
-#include <nlohmann/json.hpp>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
+#include "absl/strings/str_split.h"
 #include "server/base/clock.h"
 #include "server/base/context.h"
 #include "server/base/strings.h"
+#include "server/kubernetes/api_connection.h"
 #include "server/kubernetes/kube_config.h"
+#include "server/kubernetes/reflector.h"
 #include "server/kubernetes/rest_client.h"
-#include "tests/argocd_standin/reconcile.h"
+#include "server/observability/log.h"
+#include "server/options/options.h"
+#include "tests/argocd_standin/controller.h"
+#include "tests/argocd_standin/orders.h"
 
 namespace gantry::argocd_standin {
 namespace {
 
-constexpr kubernetes::Resource kApplications = {"argoproj.io", "v1alpha1", "applications"};
-constexpr absl::Duration kInterval = absl::Milliseconds(250);
+using observability::LogFormat;
+using observability::Logger;
+using observability::LogLevel;
 
-void ReconcileAll(kubernetes::Client& client, const std::string& ns, absl::Duration sync_duration,
-                  base::Context& context) {
-  std::vector<nlohmann::json> applications;
-  const auto listed = client.List(
-      kApplications, ns, {},
-      [&](std::string_view item) {
-        applications.push_back(nlohmann::json::parse(item, nullptr, false));
-        return absl::OkStatus();
-      },
-      [&] { applications.clear(); }, context);
-  if (!listed.ok()) {
-    std::fprintf(stderr, "argocd-standin: %s\n", std::string(listed.status().message()).c_str());
-    return;
+constexpr int kExitFailed = 1;
+constexpr int kWorkers = 4;
+
+struct Flags {
+  std::string kubeconfig;
+  std::string context;
+  std::string namespaces = "argocd";
+  std::string selector;
+  Settings settings;
+  LogFormat log_format = LogFormat::kText;
+};
+
+std::string Footer() {
+  std::string text =
+      "Durations are written as Go writes them: 500ms, 3s, 1m30s.\n\n"
+      "Annotations on an Application tell the stand-in how to behave, until they are removed:\n";
+  for (const OrderHelp& help : OrderHelps()) {
+    base::StrAppend(&text, "  ", kOrderPrefix, help.name, ": ", help.value, "\n      ",
+                    help.meaning, "\n");
   }
-  for (const nlohmann::json& application : applications) {
-    const auto patch = NextPatch(application, base::SystemClock().Now(), sync_duration);
-    if (!patch) continue;
-    const std::string name = application["metadata"]["name"];
-    const std::string in = application["metadata"]["namespace"];
-    const auto patched = client.MergePatch(kApplications, in, name, "", patch->dump(), context);
-    // A conflict is looked at again in the next round.
-    const std::string phase = (*patch)["status"]["operationState"]["phase"];
-    std::fprintf(stderr, "argocd-standin: %s/%s %s%s\n", in.c_str(), name.c_str(), phase.c_str(),
-                 patched.ok() ? "" : " (not stored, trying again)");
+  return text;
+}
+
+void AddDuration(CLI::App& app, const std::string& name, absl::Duration& duration,
+                 const std::string& help) {
+  app.add_option_function<std::string>(
+         name,
+         [&duration, name](const std::string& text) {
+           const auto parsed = options::ParseDuration(text);
+           if (!parsed) {
+             throw CLI::ValidationError(
+                 name, "\"" + text + "\" is no duration with its unit, such as 500ms or 3s");
+           }
+           duration = *parsed;
+         },
+         help)
+      ->type_name("DURATION")
+      ->default_str(absl::FormatDuration(duration));
+}
+
+std::vector<std::string> Namespaces(const std::string& text) {
+  if (text == "*") return {""};
+  return absl::StrSplit(text, ',', absl::SkipWhitespace());
+}
+
+int Fail(const absl::Status& status) {
+  std::fprintf(stderr, "argocd-standin: %s\n", std::string(status.message()).c_str());
+  return kExitFailed;
+}
+
+kubernetes::ReflectorOptions WatchOptions(const std::string& ns, const Logger& log) {
+  kubernetes::ReflectorOptions options;
+  options.on_restart = [ns, log](kubernetes::RestartReason reason, const absl::Status& why) {
+    switch (reason) {
+      case kubernetes::RestartReason::kEnded:
+      case kubernetes::RestartReason::kExpired:
+      case kubernetes::RestartReason::kNotStreamed:
+        return;
+      default:
+        log.Warning("the watch failed and begins again",
+                    {{"namespace", ns}, {"error", base::ToStd(why.message())}});
+    }
+  };
+  return options;
+}
+
+int Run(const Flags& flags, const sigset_t& signals) {
+  const Logger log = observability::MakeLogger(flags.log_format, LogLevel::kInfo);
+  auto selector = LabelSelector::Parse(flags.selector);
+  if (!selector.ok()) return Fail(selector.status());
+  const std::vector<std::string> namespaces = Namespaces(flags.namespaces);
+  if (namespaces.empty()) {
+    return Fail(absl::InvalidArgumentError("--namespaces names no namespace; \"*\" means all"));
   }
+  const auto config = kubernetes::LoadClusterConfig({flags.kubeconfig, flags.context},
+                                                    kubernetes::ProcessEnvironment());
+  if (!config.ok()) return Fail(config.status());
+  kubernetes::ClientOptions client_options;
+  client_options.user_agent = "argocd-standin";
+  client_options.qps = 0;
+  client_options.on_warning = [log](std::string_view message) { log.Warning(message); };
+  auto connection = kubernetes::MakeApiConnection(*config, client_options);
+  if (!connection.ok()) return Fail(connection.status());
+  kubernetes::RestClient client(*connection);
+
+  Controller controller({client, base::SystemClock(), log}, flags.settings, *std::move(selector));
+  base::Context stop;
+  std::vector<std::unique_ptr<kubernetes::ObjectSink>> sinks;
+  std::vector<std::unique_ptr<kubernetes::Reflector>> reflectors;
+  std::vector<std::thread> threads;
+  for (const std::string& ns : namespaces) {
+    sinks.push_back(controller.NewSink(ns));
+    reflectors.push_back(std::make_unique<kubernetes::Reflector>(
+        *connection, kApplications, ns, *sinks.back(), WatchOptions(ns, log)));
+    threads.emplace_back([&stop, reflector = reflectors.back().get()] { reflector->Run(stop); });
+  }
+  for (int i = 0; i < kWorkers; ++i) threads.emplace_back([&] { controller.Work(stop); });
+  log.Info("playing Argo CD", {{"server", config->server}, {"namespaces", flags.namespaces}});
+
+  int number = 0;
+  sigwait(&signals, &number);
+  stop.Cancel();
+  controller.Close();
+  for (std::thread& thread : threads) thread.join();
+  return 0;
 }
 
 int Main(int argc, char** argv) {
@@ -55,45 +143,40 @@ int Main(int argc, char** argv) {
   sigemptyset(&signals);
   sigaddset(&signals, SIGTERM);
   sigaddset(&signals, SIGINT);
+  // Before any other thread is made, so that all of them inherit it.
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
 
+  Flags flags;
   CLI::App app(
-      "Plays Argo CD's part on Applications, where there is no Argo CD: takes up operations and "
-      "completes them as Succeeded. Nothing is deployed. For demonstrations and tests; never run "
-      "it beside a real Argo CD.");
-  std::string kubeconfig;
-  std::string ns = "argocd";
-  double seconds = 3;
-  app.add_option("--kubeconfig", kubeconfig, "The cluster with the Applications.")->required();
-  app.add_option("--namespace", ns, "The Applications' namespace.")->capture_default_str();
-  app.add_option("--sync-seconds", seconds, "How long an operation runs.")->capture_default_str();
+      "Plays Argo CD's part on Applications, where there is no Argo CD: takes up operations, ends\n"
+      "them, compares and judges the Applications. Nothing is deployed, no repository is looked "
+      "at:\n"
+      "revisions and resources are made up. For demonstrations and tests. Never run it beside a\n"
+      "real Argo CD: both would work on the same Applications.");
+  app.footer(Footer());
+  app.add_option("--kubeconfig", flags.kubeconfig, "The cluster with the Applications.")
+      ->required();
+  app.add_option("--context", flags.context,
+                 "A context of the kubeconfig instead of its current one.");
+  app.add_option("--namespaces,--namespace", flags.namespaces,
+                 "The Applications' namespaces, separated by commas; * means all.")
+      ->capture_default_str();
+  app.add_option("--selector", flags.selector,
+                 "Only Applications with these labels: key=value, key!=value, key and !key, "
+                 "separated by commas. Default: all.");
+  AddDuration(app, "--sync-duration", flags.settings.sync_duration, "How long an operation runs.");
+  AddDuration(app, "--refresh-delay", flags.settings.refresh_delay,
+              "From an operation's end until the comparison after it.");
+  AddDuration(app, "--health-duration", flags.settings.health_duration,
+              "From a successful operation's end until the Application is Healthy.");
+  AddDuration(app, "--resync", flags.settings.resync,
+              "The longest time between comparisons; 0s: they come only when there is a reason.");
+  app.add_option("--log-format", flags.log_format, "How lines are logged: json or text.")
+      ->transform(CLI::CheckedTransformer(
+          std::map<std::string, LogFormat>{{"json", LogFormat::kJson}, {"text", LogFormat::kText}}))
+      ->option_text("FORMAT=text");
   CLI11_PARSE(app, argc, argv);
-
-  const auto config =
-      kubernetes::LoadClusterConfig({kubeconfig, ""}, kubernetes::ProcessEnvironment());
-  if (!config.ok()) {
-    std::fprintf(stderr, "argocd-standin: %s\n", std::string(config.status().message()).c_str());
-    return 1;
-  }
-  kubernetes::ClientOptions options;
-  options.user_agent = "argocd-standin";
-  auto client = kubernetes::MakeClient(*config, options);
-  if (!client.ok()) {
-    std::fprintf(stderr, "argocd-standin: %s\n", std::string(client.status().message()).c_str());
-    return 1;
-  }
-
-  base::Context stop;
-  std::thread waiter([&] {
-    int number = 0;
-    sigwait(&signals, &number);
-    stop.Cancel();
-  });
-  while (base::SystemSleeper().Sleep(kInterval, stop).ok()) {
-    ReconcileAll(**client, ns, absl::Seconds(seconds), stop);
-  }
-  waiter.join();
-  return 0;
+  return Run(flags, signals);
 }
 
 }  // namespace
