@@ -47,16 +47,7 @@ const ConfigSchema& Schema() {
   // Never destroyed: threads may still look at it when the process ends.
   static const ConfigSchema& schema =
       *new ConfigSchema(ArgocdUpdateConfigSchema(),
-                        {
-                            {"apps[]", EitherNameOrSelector},
-                            {"apps[].name", ApplicationName},
-                            {"apps[].namespace", NamespaceName},
-                            {"apps[].selector", SelectorAsAWhole},
-                            {"apps[].selector.matchLabels", MatchLabels},
-                            {"apps[].selector.matchLabels.*", LabelValue},
-                            {"apps[].selector.matchExpressions[]", MatchExpression},
-                            {"apps[].selector.matchExpressions[].key", LabelKey},
-                            {"apps[].selector.matchExpressions[].values[]", LabelValue},
+                        WithApplicationRules({
                             {"apps[].sources[]", SourceUpdateAsAWhole},
                             {"apps[].sources[].chart", NoControlCharacters},
                             {"apps[].sources[].desiredRevision", NoControlCharacters},
@@ -67,7 +58,7 @@ const ConfigSchema& Schema() {
                             {"apps[].sources[].kustomize.images[].digest", NoBlanks},
                             {"apps[].sources[].helm.images[].key", NoControlCharacters},
                             {"apps[].sources[].helm.images[].value", NoControlCharacters},
-                        });
+                        }));
   return schema;
 }
 

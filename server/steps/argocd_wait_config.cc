@@ -15,18 +15,8 @@ using nlohmann::json;
 
 const ConfigSchema& Schema() {
   // Never destroyed: threads may still look at it when the process ends.
-  static const ConfigSchema& schema = *new ConfigSchema(
-      ArgocdWaitConfigSchema(), {
-                                    {"apps[]", EitherNameOrSelector},
-                                    {"apps[].name", ApplicationName},
-                                    {"apps[].namespace", NamespaceName},
-                                    {"apps[].selector", SelectorAsAWhole},
-                                    {"apps[].selector.matchLabels", MatchLabels},
-                                    {"apps[].selector.matchLabels.*", LabelValue},
-                                    {"apps[].selector.matchExpressions[]", MatchExpression},
-                                    {"apps[].selector.matchExpressions[].key", LabelKey},
-                                    {"apps[].selector.matchExpressions[].values[]", LabelValue},
-                                });
+  static const ConfigSchema& schema =
+      *new ConfigSchema(ArgocdWaitConfigSchema(), WithApplicationRules({}));
   return schema;
 }
 

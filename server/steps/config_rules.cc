@@ -149,4 +149,20 @@ void LabelValue(const json& value, const ConfigPath& path, ViolationList& violat
   if (!IsLabelValue(Text(value))) AddUnexpected(Text(value), kValueSyntax, path, violations);
 }
 
+std::vector<ConfigSchema::RuleAt> WithApplicationRules(std::vector<ConfigSchema::RuleAt> others) {
+  std::vector<ConfigSchema::RuleAt> rules = {
+      {"apps[]", EitherNameOrSelector},
+      {"apps[].name", ApplicationName},
+      {"apps[].namespace", NamespaceName},
+      {"apps[].selector", SelectorAsAWhole},
+      {"apps[].selector.matchLabels", MatchLabels},
+      {"apps[].selector.matchLabels.*", LabelValue},
+      {"apps[].selector.matchExpressions[]", MatchExpression},
+      {"apps[].selector.matchExpressions[].key", LabelKey},
+      {"apps[].selector.matchExpressions[].values[]", LabelValue},
+  };
+  rules.insert(rules.end(), others.begin(), others.end());
+  return rules;
+}
+
 }  // namespace gantry::steps

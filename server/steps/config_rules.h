@@ -3,6 +3,7 @@
 #define GANTRY_SERVER_STEPS_CONFIG_RULES_H_
 
 #include <nlohmann/json.hpp>
+#include <vector>
 
 #include "server/steps/config_schema.h"
 
@@ -34,6 +35,9 @@ void MatchExpression(const nlohmann::json& expression, const ConfigPath& path,
 // A string that is a label's key, or a value.
 void LabelKey(const nlohmann::json& value, const ConfigPath& path, ViolationList& violations);
 void LabelValue(const nlohmann::json& value, const ConfigPath& path, ViolationList& violations);
+
+// The rules for entries of `apps`, which say what Applications a step is about, and then `others`.
+std::vector<ConfigSchema::RuleAt> WithApplicationRules(std::vector<ConfigSchema::RuleAt> others);
 
 }  // namespace gantry::steps
 

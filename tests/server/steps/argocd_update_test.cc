@@ -9,6 +9,7 @@
 #include "server/kubernetes/error.h"
 #include "server/stages/stage_store.h"
 #include "tests/fakes/fake_kubernetes.h"
+#include "tests/server/steps/expect_answer.h"
 
 namespace gantry::steps {
 namespace {
@@ -140,15 +141,10 @@ class ArgocdUpdateTest : public ::testing::Test {
   v1::RunStepRequest request_;
 };
 
-#define EXPECT_VERDICT(response, expected_status, expected_reason)  \
-  EXPECT_EQ((response).status(), v1::STEP_STATUS_##expected_status) \
-      << (response).ShortDebugString();                             \
-  EXPECT_EQ((response).reason(), v1::STEP_REASON_##expected_reason) << (response).ShortDebugString()
-
 TEST_F(ArgocdUpdateTest, WritesTheOperationOnceAndSucceedsWhenItIsDone) {
   Put(Application("web"));
   v1::RunStepResponse response = Run();
-  EXPECT_VERDICT(response, RUNNING, OPERATION_RUNNING);
+  EXPECT_ANSWER(response, RUNNING, OPERATION_RUNNING);
   ASSERT_EQ(response.applications_size(), 1);
   EXPECT_EQ(response.applications(0).action(), v1::ApplicationOutcome::ACTION_SYNC_STARTED);
   EXPECT_THAT(response.applications(0).desired_revisions(), ElementsAre("v2"));
@@ -157,12 +153,12 @@ TEST_F(ArgocdUpdateTest, WritesTheOperationOnceAndSucceedsWhenItIsDone) {
   EXPECT_THAT(events_.events, ElementsAre("web OperationStarted: gantry initiated sync to v2"));
 
   response = Run();
-  EXPECT_VERDICT(response, RUNNING, OPERATION_RUNNING);
+  EXPECT_ANSWER(response, RUNNING, OPERATION_RUNNING);
   EXPECT_EQ(response.applications(0).action(), v1::ApplicationOutcome::ACTION_WAITED);
 
   Complete("web", "Succeeded", "v2");
   response = Run();
-  EXPECT_VERDICT(response, SUCCEEDED, UNSPECIFIED);
+  EXPECT_ANSWER(response, SUCCEEDED, UNSPECIFIED);
   EXPECT_EQ(response.health_check().uses(), "argocd-update");
   EXPECT_EQ(StageSpec()["promotion"]["phase"], "Succeeded");
   EXPECT_EQ(StageSpec()["healthChecks"][0]["desiredRevisions"], json({"v2"}));
@@ -176,7 +172,7 @@ TEST_F(ArgocdUpdateTest, SucceededStaysSoWhateverHappensAfterwards) {
   const v1::RunStepResponse first = Run();
   kubernetes_.Remove("applications", "argocd", "web");
   const v1::RunStepResponse again = Run();
-  EXPECT_VERDICT(again, SUCCEEDED, UNSPECIFIED);
+  EXPECT_ANSWER(again, SUCCEEDED, UNSPECIFIED);
   EXPECT_EQ(again.output().ShortDebugString(), first.output().ShortDebugString());
   EXPECT_EQ(again.health_check().ShortDebugString(), first.health_check().ShortDebugString());
 }
@@ -184,7 +180,7 @@ TEST_F(ArgocdUpdateTest, SucceededStaysSoWhateverHappensAfterwards) {
 TEST_F(ArgocdUpdateTest, AnInvalidConfigurationMakesNoCall) {
   Configure(R"({"apps": [], "surplus": 1})");
   const v1::RunStepResponse response = Run();
-  EXPECT_VERDICT(response, FAILED, INVALID_CONFIG);
+  EXPECT_ANSWER(response, FAILED, INVALID_CONFIG);
   EXPECT_EQ(response.violations_size(), 2);
   EXPECT_THAT(kubernetes_.calls(), IsEmpty());
 }
@@ -194,7 +190,7 @@ TEST_F(ArgocdUpdateTest, ADryRunShowsThePatchAndWritesNothing) {
   const json before = Read("web");
   request_.set_dry_run(true);
   const v1::RunStepResponse response = Run();
-  EXPECT_VERDICT(response, RUNNING, OPERATION_RUNNING);
+  EXPECT_ANSWER(response, RUNNING, OPERATION_RUNNING);
   EXPECT_EQ(response.applications(0).action(), v1::ApplicationOutcome::ACTION_SYNC_STARTED);
   EXPECT_THAT(response.applications(0).message(), HasSubstr("dry run"));
   EXPECT_EQ(before.patch(
@@ -209,11 +205,11 @@ TEST_F(ArgocdUpdateTest, ADryRunDoesNotSaySucceededBeforeItIsRecorded) {
   Run();
   Complete("web", "Succeeded", "v2");
   request_.set_dry_run(true);
-  EXPECT_VERDICT(Run(), RUNNING, OPERATION_RUNNING);
+  EXPECT_ANSWER(Run(), RUNNING, OPERATION_RUNNING);
   request_.set_dry_run(false);
-  EXPECT_VERDICT(Run(), SUCCEEDED, UNSPECIFIED);
+  EXPECT_ANSWER(Run(), SUCCEEDED, UNSPECIFIED);
   request_.set_dry_run(true);
-  EXPECT_VERDICT(Run(), SUCCEEDED, UNSPECIFIED);
+  EXPECT_ANSWER(Run(), SUCCEEDED, UNSPECIFIED);
 }
 
 TEST_F(ArgocdUpdateTest, NothingIsWrittenUnlessEveryApplicationIsFine) {
@@ -222,7 +218,7 @@ TEST_F(ArgocdUpdateTest, NothingIsWrittenUnlessEveryApplicationIsFine) {
   Put(Application("locked", ""));
   Put(Application("api"));
   const v1::RunStepResponse response = Run();
-  EXPECT_VERDICT(response, ERRORED, NOT_AUTHORIZED);
+  EXPECT_ANSWER(response, ERRORED, NOT_AUTHORIZED);
   EXPECT_THAT(response.message(), HasSubstr("argocd/locked"));
   EXPECT_EQ(kubernetes_.Count("patch", "applications"), 0U);
   EXPECT_TRUE(StageSpec().is_null());
@@ -231,14 +227,14 @@ TEST_F(ArgocdUpdateTest, NothingIsWrittenUnlessEveryApplicationIsFine) {
 TEST_F(ArgocdUpdateTest, MissingApplicationsAreNamed) {
   Configure(R"({"apps": [{"name": "a"}, {"name": "b"}, {"name": "c"}, {"name": "d"}]})");
   const v1::RunStepResponse response = Run();
-  EXPECT_VERDICT(response, ERRORED, APPLICATION_NOT_FOUND);
+  EXPECT_ANSWER(response, ERRORED, APPLICATION_NOT_FOUND);
   EXPECT_EQ(response.message(), "Applications argocd/a, argocd/b, argocd/c and 1 more not found");
 }
 
 TEST_F(ArgocdUpdateTest, ANamespaceThatIsNotWatchedIsNotRead) {
   Configure(R"({"apps": [{"name": "web", "namespace": "elsewhere"}]})");
   const v1::RunStepResponse response = Run();
-  EXPECT_VERDICT(response, ERRORED, APPLICATION_NOT_FOUND);
+  EXPECT_ANSWER(response, ERRORED, APPLICATION_NOT_FOUND);
   EXPECT_THAT(response.message(), HasSubstr("not watched by this server"));
   EXPECT_EQ(kubernetes_.Count("get", "applications"), 0U);
 }
@@ -248,7 +244,7 @@ TEST_F(ArgocdUpdateTest, ASelectorLeavesOutWhatDoesNotAuthorizeTheStage) {
   Put(Application("web"));
   Put(Application("locked", "shop:test"));
   const v1::RunStepResponse response = Run();
-  EXPECT_VERDICT(response, RUNNING, OPERATION_RUNNING);
+  EXPECT_ANSWER(response, RUNNING, OPERATION_RUNNING);
   ASSERT_EQ(response.applications_size(), 2);
   EXPECT_EQ(response.applications(0).name(), "locked");
   EXPECT_EQ(response.applications(0).action(), v1::ApplicationOutcome::ACTION_SKIPPED);
@@ -262,13 +258,13 @@ TEST_F(ArgocdUpdateTest, ASelectorThatMatchesOnlyForeignApplicationsSaysHowMany)
   Put(Application("one", ""));
   Put(Application("two", "shop:*"));
   const v1::RunStepResponse response = Run();
-  EXPECT_VERDICT(response, ERRORED, NOT_AUTHORIZED);
+  EXPECT_ANSWER(response, ERRORED, NOT_AUTHORIZED);
   EXPECT_THAT(response.message(), HasSubstr("none of the 2 Applications"));
 }
 
 TEST_F(ArgocdUpdateTest, ASelectorThatMatchesNothingIsAnError) {
   Configure(R"({"apps": [{"selector": {"matchLabels": {"team": "nobody"}}}]})");
-  EXPECT_VERDICT(Run(), ERRORED, NO_APPLICATION_MATCHED);
+  EXPECT_ANSWER(Run(), ERRORED, NO_APPLICATION_MATCHED);
 }
 
 TEST_F(ArgocdUpdateTest, AnApplicationOfSeveralEntriesIsUpdatedOnce) {
@@ -282,7 +278,7 @@ TEST_F(ArgocdUpdateTest, AnApplicationOfSeveralEntriesIsUpdatedOnce) {
   json web = Application("web");
   Put(web);
   v1::RunStepResponse response = Run();
-  EXPECT_VERDICT(response, ERRORED, SOURCE_NOT_MATCHED);  // ssh and https differ
+  EXPECT_ANSWER(response, ERRORED, SOURCE_NOT_MATCHED);  // ssh and https differ
 
   Configure(R"({"apps": [
       {"name": "web", "sources": [{"repoURL": "https://git.example/web.git",
@@ -291,7 +287,7 @@ TEST_F(ArgocdUpdateTest, AnApplicationOfSeveralEntriesIsUpdatedOnce) {
           {"repoURL": "https://git.example/web", "desiredRevision": "v2",
            "updateTargetRevision": true}]}]})");
   response = Run();
-  EXPECT_VERDICT(response, RUNNING, OPERATION_RUNNING);
+  EXPECT_ANSWER(response, RUNNING, OPERATION_RUNNING);
   EXPECT_EQ(response.applications_size(), 1);
   EXPECT_EQ(kubernetes_.Count("patch", "applications"), 1U);
   EXPECT_EQ(Read("web")["spec"]["source"]["targetRevision"], "v2");
@@ -305,7 +301,7 @@ TEST_F(ArgocdUpdateTest, EntriesThatWantDifferentRevisionsAreIncompatible) {
       ]})");
   Put(Application("web"));
   const v1::RunStepResponse response = Run();
-  EXPECT_VERDICT(response, ERRORED, INCOMPATIBLE_SOURCES);
+  EXPECT_ANSWER(response, ERRORED, INCOMPATIBLE_SOURCES);
   EXPECT_THAT(response.message(), HasSubstr("\"a\" and \"b\""));
 }
 
@@ -314,7 +310,7 @@ TEST_F(ArgocdUpdateTest, AnUpdateThatDoesNotFitAllOfAnEntryNamesThreeAndTheCount
                           "sources": [{"repoURL": "https://git.example/e"}]}]})");
   for (const char* name : {"a", "b", "c", "d", "e"}) Put(Application(name));
   const v1::RunStepResponse response = Run();
-  EXPECT_VERDICT(response, ERRORED, INCOMPATIBLE_SOURCES);
+  EXPECT_ANSWER(response, ERRORED, INCOMPATIBLE_SOURCES);
   EXPECT_THAT(
       response.message(),
       HasSubstr("do not fit 4 of its 5 Applications: argocd/a, argocd/b, argocd/c and 1 more"));
@@ -330,16 +326,16 @@ TEST_F(ArgocdUpdateTest, AFailedApplicationEndsTheStepBeforeAnythingIsWritten) {
   api.erase("operation");  // abandoned: it would be written again
   Put(api);
   v1::RunStepResponse response = Run();
-  EXPECT_VERDICT(response, FAILED, OPERATION_FAILED);
+  EXPECT_ANSWER(response, FAILED, OPERATION_FAILED);
   EXPECT_THAT(response.message(), HasSubstr("as Argo CD says"));
   EXPECT_EQ(kubernetes_.Count("patch", "applications"), 2U);
   EXPECT_EQ(StageSpec()["promotion"]["phase"], "Failed");
 
   // Only a new promotion helps.
   Complete("web", "Succeeded", "x");
-  EXPECT_VERDICT(Run(), FAILED, OPERATION_FAILED);
+  EXPECT_ANSWER(Run(), FAILED, OPERATION_FAILED);
   request_.set_promotion("p2");
-  EXPECT_VERDICT(Run(), RUNNING, OPERATION_RUNNING);
+  EXPECT_ANSWER(Run(), RUNNING, OPERATION_RUNNING);
 }
 
 TEST_F(ArgocdUpdateTest, DoneIsRecordedAsSoonAsItIsSeen) {
@@ -348,13 +344,13 @@ TEST_F(ArgocdUpdateTest, DoneIsRecordedAsSoonAsItIsSeen) {
   Put(Application("api"));
   Run();
   Complete("web", "Succeeded", "x");
-  EXPECT_VERDICT(Run(), RUNNING, OPERATION_RUNNING);
+  EXPECT_ANSWER(Run(), RUNNING, OPERATION_RUNNING);
   // Somebody else's operation replaces the state of ours.
   json web = Read("web");
   web["status"]["operationState"]["operation"] = {{"initiatedBy", {{"username", "eve"}}}};
   Put(web);
   Complete("api", "Succeeded", "x");
-  EXPECT_VERDICT(Run(), SUCCEEDED, UNSPECIFIED);
+  EXPECT_ANSWER(Run(), SUCCEEDED, UNSPECIFIED);
   EXPECT_EQ(kubernetes_.Count("patch", "applications"), 2U);
 }
 
@@ -362,8 +358,8 @@ TEST_F(ArgocdUpdateTest, ARunningPollWritesNothing) {
   Put(Application("web"));
   Run();
   const std::size_t writes = kubernetes_.Count("update", "stagehealths");
-  EXPECT_VERDICT(Run(), RUNNING, OPERATION_RUNNING);
-  EXPECT_VERDICT(Run(), RUNNING, OPERATION_RUNNING);
+  EXPECT_ANSWER(Run(), RUNNING, OPERATION_RUNNING);
+  EXPECT_ANSWER(Run(), RUNNING, OPERATION_RUNNING);
   EXPECT_EQ(kubernetes_.Count("update", "stagehealths"), writes);
 }
 
@@ -371,15 +367,15 @@ TEST_F(ArgocdUpdateTest, ASecondStepOfThePromotionGetsItsOwnOperation) {
   Put(Application("web"));
   Run();
   Complete("web", "Succeeded", "v2");
-  EXPECT_VERDICT(Run(), SUCCEEDED, UNSPECIFIED);
+  EXPECT_ANSWER(Run(), SUCCEEDED, UNSPECIFIED);
   request_.set_step("images");
   Configure(R"({"apps": [{"name": "web", "sources": [{"repoURL": "https://git.example/web",
       "kustomize": {"images": [{"repoURL": "a", "tag": "1"}]}}]}]})");
-  EXPECT_VERDICT(Run(), RUNNING, OPERATION_RUNNING);
+  EXPECT_ANSWER(Run(), RUNNING, OPERATION_RUNNING);
   EXPECT_EQ(Read("web")["operation"]["info"][2]["value"], "2");
   EXPECT_EQ(StageSpec()["promotion"]["phase"], "Running");
   Complete("web", "Succeeded", "v2");
-  EXPECT_VERDICT(Run(), SUCCEEDED, UNSPECIFIED);
+  EXPECT_ANSWER(Run(), SUCCEEDED, UNSPECIFIED);
   EXPECT_EQ(StageSpec()["healthChecks"][0]["desiredRevisions"], json({"v2"}));
   EXPECT_EQ(kubernetes_.Count("patch", "applications"), 2U);
 }
@@ -390,11 +386,11 @@ TEST_F(ArgocdUpdateTest, ASupersededPromotionWritesNothing) {
   Complete("web", "Failed", "x");
   request_.set_promotion("p2");
   clock_.now += absl::Minutes(1);
-  EXPECT_VERDICT(Run(), RUNNING, OPERATION_RUNNING);
+  EXPECT_ANSWER(Run(), RUNNING, OPERATION_RUNNING);
   const json after = Read("web");
   request_.set_promotion("p1");
   const v1::RunStepResponse response = Run();
-  EXPECT_VERDICT(response, ABORTED, PROMOTION_SUPERSEDED);
+  EXPECT_ANSWER(response, ABORTED, PROMOTION_SUPERSEDED);
   EXPECT_THAT(response.message(), HasSubstr("superseded by promotion p2"));
   EXPECT_EQ(Read("web"), after);
 }
@@ -411,7 +407,7 @@ TEST_F(ArgocdUpdateTest, APromotionSupersededBetweenRecordAndWriteWritesNothing)
     return absl::OkStatus();
   };
   const v1::RunStepResponse response = Run();
-  EXPECT_VERDICT(response, ABORTED, PROMOTION_SUPERSEDED);
+  EXPECT_ANSWER(response, ABORTED, PROMOTION_SUPERSEDED);
   EXPECT_THAT(response.message(), HasSubstr("p2"));
   EXPECT_EQ(kubernetes_.Count("patch", "applications"), 0U);
 }
@@ -428,7 +424,7 @@ TEST_F(ArgocdUpdateTest, AnApplicationThatChangedAfterTheReadIsDecidedOnAgain) {
     }
     return absl::OkStatus();
   };
-  EXPECT_VERDICT(Run(), ERRORED, NOT_AUTHORIZED);
+  EXPECT_ANSWER(Run(), ERRORED, NOT_AUTHORIZED);
   EXPECT_FALSE(Read("web").contains("operation"));
   EXPECT_EQ(StageSpec()["steps"][0]["applications"][0]["attempt"], 0);
 }
@@ -448,7 +444,7 @@ TEST_F(ArgocdUpdateTest, APatchWhosePathsAreGoneIsAConflictAndNotARefusal) {
     }
     return absl::OkStatus();
   };
-  EXPECT_VERDICT(Run(), RUNNING, OTHER_OPERATION_RUNNING);
+  EXPECT_ANSWER(Run(), RUNNING, OTHER_OPERATION_RUNNING);
   EXPECT_EQ(Read("web")["operation"]["initiatedBy"]["username"], "eve");
 }
 
@@ -501,7 +497,7 @@ TEST_F(ArgocdUpdateTest, AConflictOnTheRecordIsDecidedOnAgain) {
     }
     return absl::OkStatus();
   };
-  EXPECT_VERDICT(Run(), RUNNING, OPERATION_RUNNING);
+  EXPECT_ANSWER(Run(), RUNNING, OPERATION_RUNNING);
   EXPECT_EQ(kubernetes_.Count("patch", "applications"), 1U);
 }
 
@@ -510,17 +506,17 @@ TEST_F(ArgocdUpdateTest, AnotherStepsOperationIsNotTakenForAnAttemptThatWasGiven
   kubernetes_.before = [](const FakeKubernetes::Call& call) {
     return call.verb == "patch" ? Failure(ErrorKind::kForbidden, 403, "no way") : absl::OkStatus();
   };
-  EXPECT_VERDICT(Run(), ERRORED, WRITE_REFUSED);
+  EXPECT_ANSWER(Run(), ERRORED, WRITE_REFUSED);
   kubernetes_.before = [](const FakeKubernetes::Call&) { return absl::OkStatus(); };
   request_.set_step("other");
   Configure(R"({"apps": [{"name": "web"}]})");
   Run();
   Complete("web", "Succeeded", "v2");
-  EXPECT_VERDICT(Run(), SUCCEEDED, UNSPECIFIED);
+  EXPECT_ANSWER(Run(), SUCCEEDED, UNSPECIFIED);
 
   request_.set_step("update");
   Configure(kOneApplication);
-  EXPECT_VERDICT(Run(), RUNNING, OPERATION_RUNNING);
+  EXPECT_ANSWER(Run(), RUNNING, OPERATION_RUNNING);
   EXPECT_EQ(Read("web")["spec"]["source"]["targetRevision"], "v2");
 }
 
@@ -529,10 +525,10 @@ TEST_F(ArgocdUpdateTest, AnotherStepGetsItsOwnOperationAlsoAfterTheRecordWasDele
   Run();
   kubernetes_.Remove("stagehealths", "gantry-system", "shop.prod");
   Complete("web", "Succeeded", "v2");
-  EXPECT_VERDICT(Run(), SUCCEEDED, UNSPECIFIED);
+  EXPECT_ANSWER(Run(), SUCCEEDED, UNSPECIFIED);
   EXPECT_EQ(StageSpec()["steps"][0]["applications"][0]["attempt"], 1);
   request_.set_step("other");
-  EXPECT_VERDICT(Run(), RUNNING, OPERATION_RUNNING);
+  EXPECT_ANSWER(Run(), RUNNING, OPERATION_RUNNING);
   EXPECT_EQ(kubernetes_.Count("patch", "applications"), 2U);
 }
 
@@ -540,14 +536,14 @@ TEST_F(ArgocdUpdateTest, AnotherConfigurationOfTheSameStepIsWritten) {
   Put(Application("web"));
   Run();
   Complete("web", "Succeeded", "v2");
-  EXPECT_VERDICT(Run(), SUCCEEDED, UNSPECIFIED);
+  EXPECT_ANSWER(Run(), SUCCEEDED, UNSPECIFIED);
   Configure(R"({"apps": [{"name": "web", "sources": [
       {"repoURL": "https://git.example/web.git", "desiredRevision": "v3",
        "updateTargetRevision": true}]}]})");
-  EXPECT_VERDICT(Run(), RUNNING, OPERATION_RUNNING);
+  EXPECT_ANSWER(Run(), RUNNING, OPERATION_RUNNING);
   EXPECT_EQ(Read("web")["spec"]["source"]["targetRevision"], "v3");
   Complete("web", "Succeeded", "v3");
-  EXPECT_VERDICT(Run(), SUCCEEDED, UNSPECIFIED);
+  EXPECT_ANSWER(Run(), SUCCEEDED, UNSPECIFIED);
 }
 
 TEST_F(ArgocdUpdateTest, OverlappingCallsGiveBackAllTheirAttempts) {
@@ -559,14 +555,14 @@ TEST_F(ArgocdUpdateTest, OverlappingCallsGiveBackAllTheirAttempts) {
       if (!nested) {
         // Another replica records the next attempt and is refused as well.
         nested = true;
-        EXPECT_VERDICT(Run(), ERRORED, WRITE_REFUSED);
+        EXPECT_ANSWER(Run(), ERRORED, WRITE_REFUSED);
       }
       return Failure(ErrorKind::kForbidden, 403, "no way");
     };
-    EXPECT_VERDICT(Run(), ERRORED, WRITE_REFUSED);
+    EXPECT_ANSWER(Run(), ERRORED, WRITE_REFUSED);
   }
   kubernetes_.before = [](const FakeKubernetes::Call&) { return absl::OkStatus(); };
-  EXPECT_VERDICT(Run(), RUNNING, OPERATION_RUNNING);
+  EXPECT_ANSWER(Run(), RUNNING, OPERATION_RUNNING);
 }
 
 TEST_F(ArgocdUpdateTest, WhatIsDoneIsRecordedAlsoWhenAnotherApplicationIsInTheWay) {
@@ -578,7 +574,7 @@ TEST_F(ArgocdUpdateTest, WhatIsDoneIsRecordedAlsoWhenAnotherApplicationIsInTheWa
   json api = Read("api");
   api["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z";
   Put(api);
-  EXPECT_VERDICT(Run(), ERRORED, APPLICATION_DELETING);
+  EXPECT_ANSWER(Run(), ERRORED, APPLICATION_DELETING);
   EXPECT_EQ(StageSpec()["steps"][0]["applications"][1]["name"], "web");
   EXPECT_EQ(StageSpec()["steps"][0]["applications"][1]["done"], true);
 }
@@ -594,7 +590,7 @@ TEST_F(ArgocdUpdateTest, AStalledReplicaWritesNothingForAStepThatHasEnded) {
     }
     return absl::OkStatus();
   };
-  EXPECT_VERDICT(Run(), FAILED, OPERATION_FAILED);
+  EXPECT_ANSWER(Run(), FAILED, OPERATION_FAILED);
   EXPECT_EQ(kubernetes_.Count("patch", "applications"), 0U);
 }
 
@@ -612,7 +608,7 @@ TEST_F(ArgocdUpdateTest, AfterConflictsTheAnswerStillTellsWhatWasWritten) {
   base::Context context;
   const auto response = step.Run({request_, "anonymous", log_}, context);
   ASSERT_TRUE(response.ok()) << response.status();
-  EXPECT_VERDICT(*response, RUNNING, OPERATION_RUNNING);
+  EXPECT_ANSWER(*response, RUNNING, OPERATION_RUNNING);
   ASSERT_EQ(response->applications_size(), 2);
   EXPECT_EQ(response->applications(0).action(), v1::ApplicationOutcome::ACTION_SYNC_STARTED);
   EXPECT_EQ(response->output().fields().at("apps").list_value().values_size(), 2);
@@ -635,11 +631,11 @@ TEST_P(RefusedWriteTest, IsAnErrorThatUsesUpNoAttempt) {
   };
   for (int i = 0; i < 7; ++i) {
     const v1::RunStepResponse response = Run();
-    EXPECT_VERDICT(response, ERRORED, WRITE_REFUSED);
+    EXPECT_ANSWER(response, ERRORED, WRITE_REFUSED);
     EXPECT_THAT(response.message(), HasSubstr("no way"));
   }
   kubernetes_.before = [](const FakeKubernetes::Call&) { return absl::OkStatus(); };
-  EXPECT_VERDICT(Run(), RUNNING, OPERATION_RUNNING);
+  EXPECT_ANSWER(Run(), RUNNING, OPERATION_RUNNING);
   EXPECT_EQ(Read("web")["operation"]["info"][2]["value"], "1");
 }
 
@@ -686,7 +682,7 @@ TEST_F(ArgocdUpdateTest, SomeWrittenAndAnotherFailedForAPassingReasonIsRunning) 
   base::Context context;
   const auto response = step.Run({request_, "anonymous", log_}, context);
   ASSERT_TRUE(response.ok()) << response.status();
-  EXPECT_VERDICT(*response, RUNNING, OPERATION_RUNNING);
+  EXPECT_ANSWER(*response, RUNNING, OPERATION_RUNNING);
   EXPECT_TRUE(response->has_retry_after());
   EXPECT_EQ(response->applications(0).action(), v1::ApplicationOutcome::ACTION_SYNC_STARTED);
   EXPECT_EQ(response->applications(1).action(), v1::ApplicationOutcome::ACTION_UNSPECIFIED);
@@ -704,7 +700,7 @@ TEST_F(ArgocdUpdateTest, AWriteWhoseAnswerIsLostIsLookedAtBeforeAnythingElse) {
     return Failure(ErrorKind::kDeadlineExceeded, 0, "no answer in 30s");
   };
   const v1::RunStepResponse response = Run();
-  EXPECT_VERDICT(response, RUNNING, OPERATION_RUNNING);
+  EXPECT_ANSWER(response, RUNNING, OPERATION_RUNNING);
   EXPECT_EQ(response.applications(0).action(), v1::ApplicationOutcome::ACTION_SYNC_STARTED);
   EXPECT_EQ(kubernetes_.Count("patch", "applications"), 1U);
   EXPECT_THAT(events_.events, SizeIs(1));
@@ -725,7 +721,7 @@ TEST_F(ArgocdUpdateTest, ACrashBetweenRecordAndWriteIsNotTakenForSuccess) {
   };
   EXPECT_FALSE(TryRun().ok());
   kubernetes_.before = [](const FakeKubernetes::Call&) { return absl::OkStatus(); };
-  EXPECT_VERDICT(Run(), RUNNING, OPERATION_RUNNING);
+  EXPECT_ANSWER(Run(), RUNNING, OPERATION_RUNNING);
   EXPECT_EQ(Read("web")["spec"]["source"]["kustomize"]["images"], json({"a:1"}));
 }
 
@@ -781,7 +777,7 @@ TEST_F(ArgocdUpdateTest, SucceededIsNotSaidWhileItCanNotBeRecorded) {
   };
   EXPECT_EQ(TryRun().status().code(), absl::StatusCode::kUnavailable);
   kubernetes_.before = [](const FakeKubernetes::Call&) { return absl::OkStatus(); };
-  EXPECT_VERDICT(Run(), SUCCEEDED, UNSPECIFIED);
+  EXPECT_ANSWER(Run(), SUCCEEDED, UNSPECIFIED);
 }
 
 TEST_F(ArgocdUpdateTest, AnApplicationThatIsNotUnderstoodIsNotWritten) {
@@ -816,7 +812,7 @@ TEST_F(ArgocdUpdateTest, CallersThatGiveUpEarlyUseUpNoAttempts) {
     EXPECT_TRUE(absl::IsCancelled(step_.Run({request_, "anonymous", log_}, context).status()));
   }
   kubernetes_.after = [](const FakeKubernetes::Call&) { return absl::OkStatus(); };
-  EXPECT_VERDICT(Run(), RUNNING, OPERATION_RUNNING);
+  EXPECT_ANSWER(Run(), RUNNING, OPERATION_RUNNING);
   EXPECT_EQ(Read("web")["operation"]["info"][2]["value"], "1");
 }
 
@@ -826,10 +822,10 @@ TEST_F(ArgocdUpdateTest, TheNextAttemptWaitsForItsTime) {
   Complete("web", "Succeeded", "v1");
   json web = Read("web");
   v1::RunStepResponse response = Run();
-  EXPECT_VERDICT(response, RUNNING, AWAITING_RETRY);
+  EXPECT_ANSWER(response, RUNNING, AWAITING_RETRY);
   EXPECT_EQ(response.retry_after().seconds(), 10);
   clock_.now += absl::Seconds(10);
-  EXPECT_VERDICT(Run(), RUNNING, OPERATION_RUNNING);
+  EXPECT_ANSWER(Run(), RUNNING, OPERATION_RUNNING);
   EXPECT_EQ(Read("web")["operation"]["info"][2]["value"], "2");
 }
 

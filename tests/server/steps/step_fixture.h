@@ -16,6 +16,7 @@
 #include "tests/fakes/fake_clock.h"
 #include "tests/fakes/fake_kubernetes.h"
 #include "tests/fakes/watched_caches.h"
+#include "tests/server/steps/expect_answer.h"
 
 namespace gantry::steps {
 
@@ -110,19 +111,6 @@ class StepFixture : public ::testing::Test {
   gantry::testing::WatchedCaches watches_{{"argocd"}, clock_};
   v1::RunStepRequest request_;
 };
-
-inline void ExpectAnswer(const v1::RunStepResponse& response, v1::StepStatus status,
-                         v1::StepReason reason) {
-  EXPECT_EQ(response.status(), status) << response.ShortDebugString();
-  EXPECT_EQ(response.reason(), reason) << response.ShortDebugString();
-}
-
-#define EXPECT_ANSWER(response, expected_status, expected_reason) \
-  do {                                                            \
-    SCOPED_TRACE("the answer that is expected here");             \
-    ExpectAnswer((response), v1::STEP_STATUS_##expected_status,   \
-                 v1::STEP_REASON_##expected_reason);              \
-  } while (false)
 
 }  // namespace gantry::steps
 
