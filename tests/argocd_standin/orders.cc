@@ -82,6 +82,7 @@ const std::vector<OrderHelp>& OrderHelps() {
       {"condition", "TYPE=MESSAGE", "comparisons end with that condition, such as ComparisonError"},
       {"no-reconcile", "true", "nothing is compared: reconciledAt and refresh requests stay"},
       {"revision", "COMMIT", "what git branches and tags resolve to"},
+      {"deployed", "true", "an Application without any operation counts as deployed as it is"},
   };
   return helps;
 }
@@ -97,6 +98,7 @@ Orders OrdersOf(const json& application) {
   orders.health = reader.Text("health").value_or("");
   orders.drift = reader.Flag("drift");
   orders.self_heal = reader.Flag("self-heal");
+  orders.deployed = reader.Flag("deployed");
   orders.lose_sync_result = reader.Flag("lose-sync-result");
   orders.no_reconcile = reader.Flag("no-reconcile");
   orders.revision = reader.Text("revision").value_or("");

@@ -34,6 +34,7 @@ struct Orders {
   std::string health;                  // this is the health, as it is; empty: as it comes
   bool drift = false;                  // the comparison finds a difference
   bool self_heal = false;              // after a completed operation, one of its own
+  bool deployed = false;               // counts as deployed, if it never was
   bool lose_sync_result = false;       // an operation ends without syncResult
   bool no_reconcile = false;           // nothing is compared, reconciledAt stays
   std::string condition;               // the type of a condition; empty: none

@@ -21,8 +21,8 @@ TEST(OrdersTest, WithoutAnnotationsThereAreNone) {
                                   json{{"metadata", {{"annotations", "a"}}}}}) {
     const Orders orders = OrdersOf(application);
     EXPECT_FALSE(orders.fail || orders.error || orders.hang || orders.sync_window ||
-                 orders.degrade || orders.drift || orders.self_heal || orders.lose_sync_result ||
-                 orders.no_reconcile || orders.sync_duration);
+                 orders.degrade || orders.drift || orders.self_heal || orders.deployed ||
+                 orders.lose_sync_result || orders.no_reconcile || orders.sync_duration);
     EXPECT_EQ(orders.health + orders.condition + orders.revision, "");
     EXPECT_THAT(orders.problems, IsEmpty());
   }
@@ -46,7 +46,7 @@ TEST(OrdersTest, EachIsRead) {
   EXPECT_EQ(orders.condition_message, "a=b");
   EXPECT_EQ(orders.sync_duration, absl::Seconds(90));
   EXPECT_TRUE(orders.hang && orders.sync_window && orders.drift && orders.self_heal &&
-              orders.lose_sync_result && orders.no_reconcile);
+              orders.deployed && orders.lose_sync_result && orders.no_reconcile);
   EXPECT_THAT(orders.problems, IsEmpty());
 }
 

@@ -28,6 +28,7 @@ constexpr std::string_view kTerminating = "Terminating";
 constexpr std::string_view kSucceeded = "Succeeded";
 constexpr std::string_view kFailed = "Failed";
 constexpr std::string_view kError = "Error";
+constexpr std::string_view kSyncedMessage = "successfully synced (all tasks run)";
 
 // Numbers in Applications are counts, and small.
 constexpr std::int64_t kMaxNumber = 1'000'000;
@@ -195,6 +196,10 @@ class Reconciler {
     if (!app_.is_object() || !(status.is_object() || status.is_null())) return step_;
     if (!At(app_, {"metadata", "deletionTimestamp"}).is_null()) return ReleaseDeleted();
     if (Annotation(argocd::kSkipReconcileAnnotation) == "true") return step_;
+    if (orders_.deployed && IsNew()) {
+      CountAsDeployed();
+      return step_;
+    }
     Operate();
     if (!step_.patch) Compare();
     if (!step_.patch) Heal();
@@ -235,6 +240,34 @@ class Reconciler {
       }
     }
     return step_;
+  }
+
+  // Nobody has ever asked for an operation, and none is known.
+  bool IsNew() const {
+    return At(app_, {"operation"}).is_null() && state_.is_null() &&
+           At(app_, {"status", "history"}).empty();
+  }
+
+  // As if an automated sync had ended long enough ago that nothing is left to come of it.
+  void CountAsDeployed() {
+    const absl::Time ended =
+        now_ - std::max(settings_.refresh_delay, settings_.health_duration) - absl::Seconds(1);
+    const Revisions target = Target();
+    json result = ToJson(target);
+    json next = app_;
+    next["status"]["history"] = json::array({result});
+    json& entry = next["status"]["history"].back();
+    entry["id"] = 0;
+    entry["deployStartedAt"] = entry["deployedAt"] = TimeText(ended);
+    entry["initiatedBy"] = {{"automated", true}};
+    AddResources(true, result);
+    next["status"]["operationState"] = {{"phase", kSucceeded},
+                                        {"message", kSyncedMessage},
+                                        {"startedAt", TimeText(ended)},
+                                        {"finishedAt", TimeText(ended)},
+                                        {"operation", AutomatedOperation(target, 0)},
+                                        {"syncResult", std::move(result)}};
+    Write(next, "counted the Application as deployed");
   }
 
   // ---- The operation ----
@@ -286,7 +319,7 @@ class Reconciler {
     if (now_ < due) return LookAgainAt(due);
     if (orders_.error) return Fail(kError, *orders_.error, "ComparisonError");
     if (orders_.fail) return Fail(kFailed, *orders_.fail, "one or more objects failed to apply");
-    End(kSucceeded, "successfully synced (all tasks run)");
+    End(kSucceeded, std::string(kSyncedMessage));
   }
 
   void TakeUp(const json& operation) {
@@ -627,8 +660,7 @@ class Reconciler {
     SyncItself(healed + 1);
   }
 
-  void SyncItself(int heal_attempts) {
-    const Revisions target = Target();
+  json AutomatedOperation(const Revisions& target, int heal_attempts) const {
     json sync = json::object();
     if (target.several) {
       sync["revisions"] = target.revisions;
@@ -640,11 +672,14 @@ class Reconciler {
     const json& options = At(spec_, {"syncPolicy", "syncOptions"});
     if (options.is_array()) sync["syncOptions"] = options;
     const json& retry = At(spec_, {"syncPolicy", "retry"});
+    return {{"initiatedBy", {{"automated", true}}},
+            {"retry", retry.is_object() ? WithoutNulls(retry) : json{{"limit", kAutomatedRetries}}},
+            {"sync", std::move(sync)}};
+  }
+
+  void SyncItself(int heal_attempts) {
     json next = app_;
-    next["operation"] = {
-        {"initiatedBy", {{"automated", true}}},
-        {"retry", retry.is_object() ? WithoutNulls(retry) : json{{"limit", kAutomatedRetries}}},
-        {"sync", std::move(sync)}};
+    next["operation"] = AutomatedOperation(Target(), heal_attempts);
     next["status"].erase("operationState");
     Write(next, "began an automated sync");
     (*step_.patch)["metadata"]["resourceVersion"] = TextAt(app_, {"metadata", "resourceVersion"});

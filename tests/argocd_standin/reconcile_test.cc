@@ -604,6 +604,31 @@ TEST_F(ReconcileTest, BranchesResolveToWhatTheyAreTold) {
   EXPECT_EQ(Sync("status"), "OutOfSync");
 }
 
+TEST_F(ReconcileTest, ANewApplicationCanCountAsDeployed) {
+  Order("deployed", "true");
+  Order("self-heal", "true");
+  EXPECT_EQ(Settle(), absl::InfiniteDuration());
+  EXPECT_THAT(steps_, ElementsAre("counted the Application as deployed",
+                                  "compared the Application: Synced, Healthy"));
+  EXPECT_EQ(Phase(), "Succeeded");
+  EXPECT_EQ(TextAt(State(), {"syncResult", "revision"}), kOld);
+  EXPECT_LT(TextAt(State(), {"finishedAt"}), ReconciledAt());
+  app_["spec"]["source"]["targetRevision"] = kNew;
+  Settle();
+  EXPECT_EQ(Sync("status"), "OutOfSync");
+}
+
+TEST_F(ReconcileTest, OnlyAnApplicationWithoutAnyOperationCountsAsDeployed) {
+  Order("deployed", "true");
+  Order("fail", "no quota");
+  Request();
+  Settle();
+  SettleAfter(absl::Seconds(3));
+  SettleAfter(absl::Seconds(2));
+  EXPECT_EQ(Phase(), "Failed");
+  EXPECT_EQ(Sync("status"), "OutOfSync");
+}
+
 // ---- Automated syncs ----
 
 TEST_F(ReconcileTest, OneAutomatedSyncFollowsAnotherOperationIfOrdered) {
