@@ -3,70 +3,21 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <map>
+#include <memory>
 #include <utility>
 
 #include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_replace.h"
+#include "absl/strings/str_join.h"
+#include "client/gantryctl/help_text.h"
 #include "client/gantryctl/text.h"
+#include "gantry/client/connection.h"
 
 namespace gantry::gantryctl {
 namespace {
-
-constexpr char kRunStepExamples[] = R"(
-The step is written as in a Kargo Stage or Promotion, in YAML or JSON:
-
-  uses: argocd-update
-  as: deploy
-  config:
-    apps:
-    - name: guestbook
-      sources:
-      - repoURL: https://github.com/example/guestbook.git
-        desiredRevision: 5f3c9d2a
-
-Examples:
-  gantryctl run-step --project demo --stage prod --promotion p-17 step.yaml
-  gantryctl run-step --project demo --stage prod --promotion p-17 --dry-run step.yaml
-  generate-step | gantryctl run-step --project demo --stage prod --promotion p-17 -o json -
-
-Exit codes:
-    0  the step succeeded; or a dry run found nothing against it
-    1  the step failed, errored or was aborted, or the service refused the call
-    2  the flags or the step file are wrong, or the service says the request is
-    3  the step was still running at the timeout
-    4  no service answers
-  130  interrupted; the step goes on in the cluster
-)";
-
-constexpr char kHealthExamples[] = R"(
-Several Stages are shown in a table: SINCE is when the state last changed, in
-UTC, and of several issues the first is shown. One Stage is shown with its
-Applications, where the revision that is wanted stands next to one that differs,
-its indicators and all issues. The state of a Stage does not change the exit
-code; -o json is there for scripts that act on it.
-
-With --watch the table comes first, then a row for each Stage that changes or is
-deleted; with -o json each event is a document on a line of its own, with
--o yaml a document after ---. A stream that breaks is opened again, and what has
-changed meanwhile is shown. Ctrl-C ends it.
-
-Examples:
-  gantryctl health
-  gantryctl health shop
-  gantryctl health shop/prod
-  gantryctl health shop/prod -o yaml
-  gantryctl health shop --watch
-  gantryctl health --watch -o json | jq -c 'select(.updated.state == "HEALTH_STATE_UNHEALTHY")'
-
-Exit codes:
-    0  the service told the health; or the watch was ended, by Ctrl-C or at its timeout
-    1  the service refused the call or could not tell, or knows no such Stage
-    2  the flags are wrong, or the service says the request is
-    4  no service answers
-  130  interrupted, without --watch
-)";
 
 // Takes a flag's text. Returns what was expected when the text is not that.
 template <typename Flags>
@@ -74,6 +25,8 @@ using Setter = std::function<std::optional<std::string>(const std::string&, Flag
 
 template <typename Flags>
 struct Flag {
+  enum class Kind { kValue, kSwitch, kPosition };
+
   std::string spelling;  // as CLI11 takes it
   std::string name;      // as mistakes name it
   std::string value_name;
@@ -82,16 +35,34 @@ struct Flag {
   std::string variable;       // empty: none
   bool required = false;
   Setter<Flags> set;
+  Kind kind = Kind::kValue;
 };
+
+template <typename Flags>
+using FlagList = std::vector<Flag<Flags>>;
+
+// What was given, by the flags' names: how it was, as "--token" or "GANTRY_TOKEN".
+using Given = std::map<std::string, std::string>;
+using Mistakes = std::vector<std::string>;
 
 std::string Quoted(const std::string& found) {
   return absl::StrCat("\"", CutTo(Printable(found), 100), "\"");
 }
 
-Setter<RunStepFlags> SetText(std::string RunStepFlags::*member) {
-  return [member](const std::string& text, RunStepFlags& flags) -> std::optional<std::string> {
+template <typename Flags>
+Setter<Flags> SetText(std::string Flags::*member) {
+  return [member](const std::string& text, Flags& flags) -> std::optional<std::string> {
     if (FirstInvalidUtf8(text)) return "text in UTF-8";
     flags.*member = text;
+    return std::nullopt;
+  };
+}
+
+template <typename Flags>
+Setter<Flags> SetSwitch(bool Flags::*member) {
+  return [member](const std::string& text, Flags& flags) -> std::optional<std::string> {
+    if (text != "true" && text != "false") return "true or false";
+    flags.*member = text == "true";
     return std::nullopt;
   };
 }
@@ -125,6 +96,15 @@ std::optional<std::string> SetServer(const std::string& text, Flags& flags) {
 }
 
 template <typename Flags>
+std::optional<std::string> SetToken(const std::string& text, Flags& flags) {
+  for (const unsigned char c : text) {
+    if (c <= ' ' || c >= 0x7f) return "a bearer token, which is printable ASCII without blanks";
+  }
+  flags.token = text;
+  return std::nullopt;
+}
+
+template <typename Flags>
 std::optional<std::string> SetTimeout(const std::string& text, Flags& flags) {
   const std::optional<absl::Duration> duration = ParseGoDuration(text);
   if (!duration || *duration <= absl::ZeroDuration() || *duration > absl::Hours(24 * 30)) {
@@ -134,68 +114,233 @@ std::optional<std::string> SetTimeout(const std::string& text, Flags& flags) {
   return std::nullopt;
 }
 
+std::optional<std::string> SetTtl(const std::string& text, ReportIndicatorFlags& flags) {
+  const std::optional<absl::Duration> duration = ParseGoDuration(text);
+  if (!duration || *duration <= absl::ZeroDuration() || *duration > absl::Hours(24 * 3650)) {
+    return "a duration above zero and up to 87600h with its unit, such as 90s, 10m or 24h";
+  }
+  flags.ttl = *duration;
+  return std::nullopt;
+}
+
+constexpr char kOutputs[] = "table|wide|json|yaml";
+
 template <typename Flags>
 std::optional<std::string> SetOutput(const std::string& text, Flags& flags) {
   if (text == "table") {
     flags.output = OutputFormat::kTable;
+  } else if (text == "wide") {
+    flags.output = OutputFormat::kWide;
   } else if (text == "json") {
     flags.output = OutputFormat::kJson;
   } else if (text == "yaml") {
     flags.output = OutputFormat::kYaml;
   } else {
-    return "table, json or yaml";
+    return "table, wide, json or yaml";
   }
   return std::nullopt;
 }
 
-// In the order of the help.
-const std::vector<Flag<RunStepFlags>>& FlagsOfRunStep() {
-  static const auto& flags = *new std::vector<Flag<RunStepFlags>>{
+constexpr char kPhases[] = "running|succeeded|failed|errored|aborted";
+
+std::optional<std::string> SetPhase(const std::string& text, ReportPromotionFlags& flags) {
+  v1::PromotionPhase phase = v1::PROMOTION_PHASE_UNSPECIFIED;
+  if (!v1::PromotionPhase_Parse(absl::StrCat("PROMOTION_PHASE_", absl::AsciiStrToUpper(text)),
+                                &phase) ||
+      phase == v1::PROMOTION_PHASE_UNSPECIFIED) {
+    return "running, succeeded, failed, errored or aborted";
+  }
+  flags.phase = phase;
+  return std::nullopt;
+}
+
+constexpr char kStates[] = "healthy|not-applicable|progressing|unknown|unhealthy";
+
+std::optional<std::string> SetState(const std::string& text, ReportIndicatorFlags& flags) {
+  std::string name = absl::AsciiStrToUpper(text);
+  std::replace(name.begin(), name.end(), '-', '_');
+  v1::HealthState state = v1::HEALTH_STATE_UNSPECIFIED;
+  if (!v1::HealthState_Parse(absl::StrCat("HEALTH_STATE_", name), &state) ||
+      state == v1::HEALTH_STATE_UNSPECIFIED) {
+    return "healthy, not-applicable, progressing, unknown or unhealthy";
+  }
+  flags.state = state;
+  return std::nullopt;
+}
+
+// PROJECT or PROJECT/STAGE.
+std::optional<std::string> SetStage(const std::string& text, HealthFlags& flags) {
+  const std::size_t slash = text.find('/');
+  flags.project = text.substr(0, slash);
+  if (slash != std::string::npos) flags.stage = text.substr(slash + 1);
+  if (flags.project.empty() || (slash != std::string::npos && flags.stage.empty()) ||
+      flags.stage.find('/') != std::string::npos || FirstInvalidUtf8(text)) {
+    return "a project, such as shop, or a project and a Stage, such as shop/prod";
+  }
+  return std::nullopt;
+}
+
+// `flags`, and those of every command that calls the service, in the order of the help.
+template <typename Flags>
+FlagList<Flags> WithServiceFlags(FlagList<Flags> flags) {
+  using Kind = typename Flag<Flags>::Kind;
+  FlagList<Flags> all = {
       {"--server", "--server", "ADDRESS", "Where the service is.", "127.0.0.1:50051",
-       "GANTRY_SERVER", true, SetServer<RunStepFlags>},
-      {"--project", "--project", "NAME", "The project of the Stage.", "", "GANTRY_PROJECT", true,
-       SetText(&RunStepFlags::project)},
-      {"--stage", "--stage", "NAME", "The Stage that is promoted.", "", "GANTRY_STAGE", true,
-       SetText(&RunStepFlags::stage)},
+       "GANTRY_SERVER", true, SetServer<Flags>},
+  };
+  FlagList<Flags> security = {
+      {"--token", "--token", "TOKEN",
+       "The bearer token that tells who calls. Others on this machine can see\nit in the list of "
+       "processes; better use the variable, or a file.",
+       "", "GANTRY_TOKEN", false, SetToken<Flags>},
+      {"--token-file", "--token-file", "FILE",
+       "A file that holds the token; read again for each call.", "", "GANTRY_TOKEN_FILE", false,
+       SetText<Flags>(&Flags::token_file)},
+      {"--ca-file", "--ca-file", "FILE",
+       "The certificate authorities that the service's certificate may be\nfrom, PEM; default: "
+       "the system's.",
+       "", "GANTRY_CA_FILE", false, SetText<Flags>(&Flags::ca_file)},
+      {"--cert-file", "--cert-file", "FILE",
+       "The certificate that tells who calls, PEM, with its chain.", "", "GANTRY_CERT_FILE", false,
+       SetText<Flags>(&Flags::cert_file)},
+      {"--key-file", "--key-file", "FILE", "The private key of that certificate, PEM.", "",
+       "GANTRY_KEY_FILE", false, SetText<Flags>(&Flags::key_file)},
+      {"--plaintext", "--plaintext", "",
+       "Do not secure the connection; --plaintext=false: do. See Connection\nbelow.", "",
+       "GANTRY_PLAINTEXT", false, SetSwitch<Flags>(&Flags::plaintext), Kind::kSwitch},
+  };
+  // Positions come last.
+  const auto position = std::find_if(flags.begin(), flags.end(), [](const Flag<Flags>& flag) {
+    return flag.kind == Kind::kPosition;
+  });
+  all.insert(all.end(), flags.begin(), position);
+  all.insert(all.end(), security.begin(), security.end());
+  all.insert(all.end(), position, flags.end());
+  return all;
+}
+
+template <typename Flags>
+Flag<Flags> OutputFlag(const std::string& what) {
+  return {"-o,--output", "--output",      kOutputs, absl::StrCat("How to print ", what, "."),
+          "table",       "GANTRY_OUTPUT", true,     SetOutput<Flags>};
+}
+
+template <typename Flags>
+Flag<Flags> TimeoutFlag() {
+  return {
+      "--timeout", "--timeout",      "DURATION", "How long to try while the service cannot answer.",
+      "30s",       "GANTRY_TIMEOUT", true,       SetTimeout<Flags>};
+}
+
+FlagList<RunStepFlags> FlagsOfRunStep() {
+  using F = RunStepFlags;
+  using Kind = Flag<F>::Kind;
+  return WithServiceFlags<F>({
+      {"--project", "--project", "PROJECT", "The project of the Stage.", "", "GANTRY_PROJECT", true,
+       SetText(&F::project)},
+      {"--stage", "--stage", "STAGE", "The Stage that is promoted.", "", "GANTRY_STAGE", true,
+       SetText(&F::stage)},
       {"--promotion", "--promotion", "NAME",
        "The promotion that the step is a part of. Run again with the same\nname to follow it; a "
        "new name is a new promotion.",
-       "", "GANTRY_PROMOTION", true, SetText(&RunStepFlags::promotion)},
+       "", "GANTRY_PROMOTION", true, SetText(&F::promotion)},
       {"--step", "--step", "ALIAS",
        "The name of the step in the promotion, in place of the file's `as`.\nWithout either it "
        "is the file's `uses`.",
-       "", "GANTRY_STEP", false, SetText(&RunStepFlags::step)},
+       "", "GANTRY_STEP", false, SetText(&F::step)},
       {"--actor", "--actor", "NAME", "Who asks for it, when a person does.", "", "GANTRY_ACTOR",
-       false, SetText(&RunStepFlags::actor)},
+       false, SetText(&F::actor)},
       {"--timeout", "--timeout", "DURATION",
        "How long to go on while the step is running, as 90s, 5m, 1h30m.", "5m", "GANTRY_TIMEOUT",
-       true, SetTimeout<RunStepFlags>},
-      {"-o,--output", "--output", "FORMAT", "How to print the result: table, json or yaml.",
-       "table", "GANTRY_OUTPUT", true, SetOutput<RunStepFlags>},
+       true, SetTimeout<F>},
+      OutputFlag<F>("the result"),
       {"-f,--file", "--file", "FILE",
        "The file that holds the step; - for standard input. Can be given\nwithout the flag.", "",
-       "", false, SetText(&RunStepFlags::file)},
-  };
-  return flags;
+       "", false, SetText(&F::file)},
+      {"--dry-run", "--dry-run", "",
+       "Show what the step would write, and write nothing. One answer, no waiting.", "", "", false,
+       SetSwitch(&F::dry_run), Kind::kSwitch},
+      {"FILE", "The step file", "FILE", "The file that holds the step; - for standard input.", "",
+       "", false,
+       [](const std::string& text, F& flags) -> std::optional<std::string> {
+         if (!flags.file.empty()) {
+           return absl::StrCat("nothing, since it is given as --file ", Quoted(flags.file),
+                               " already");
+         }
+         if (text.empty()) return "the name of a file, or - for standard input";
+         return SetText(&F::file)(text, flags);
+       },
+       Kind::kPosition},
+  });
 }
 
-const std::vector<Flag<HealthFlags>>& FlagsOfHealth() {
-  static const auto& flags = *new std::vector<Flag<HealthFlags>>{
-      {"--server", "--server", "ADDRESS", "Where the service is.", "127.0.0.1:50051",
-       "GANTRY_SERVER", true, SetServer<HealthFlags>},
+FlagList<HealthFlags> FlagsOfHealth() {
+  using F = HealthFlags;
+  using Kind = Flag<F>::Kind;
+  return WithServiceFlags<F>({
       {"--timeout", "--timeout", "DURATION",
        "How long to try while the service cannot answer, 30s by default. With\n--watch how long to "
        "watch, without end by default.",
-       "", "GANTRY_TIMEOUT", false, SetTimeout<HealthFlags>},
-      {"-o,--output", "--output", "FORMAT", "How to print the health: table, json or yaml.",
-       "table", "GANTRY_OUTPUT", true, SetOutput<HealthFlags>},
-  };
-  return flags;
+       "", "GANTRY_TIMEOUT", false, SetTimeout<F>},
+      OutputFlag<F>("the health"),
+      {"-w,--watch", "--watch", "", "Go on, and show what changes.", "", "", false,
+       SetSwitch(&F::watch), Kind::kSwitch},
+      {"PROJECT[/STAGE]", "The Stage", "PROJECT[/STAGE]",
+       "The project whose Stages to show, or the one Stage. Default: all.", "", "", false, SetStage,
+       Kind::kPosition},
+  });
+}
+
+FlagList<StepsFlags> FlagsOfSteps() {
+  using F = StepsFlags;
+  return WithServiceFlags<F>({
+      TimeoutFlag<F>(),
+      OutputFlag<F>("the kinds"),
+      {"KIND", "The kind", "KIND", "The kind whose configuration to show, such as argocd-update.",
+       "", "", false, SetText(&F::kind), Flag<F>::Kind::kPosition},
+  });
+}
+
+FlagList<ReportPromotionFlags> FlagsOfReportPromotion() {
+  using F = ReportPromotionFlags;
+  return WithServiceFlags<F>({
+      {"--project", "--project", "PROJECT", "The project of the Stage.", "", "GANTRY_PROJECT", true,
+       SetText(&F::project)},
+      {"--stage", "--stage", "STAGE", "The Stage that is promoted.", "", "GANTRY_STAGE", true,
+       SetText(&F::stage)},
+      {"--promotion", "--promotion", "NAME", "The promotion.", "", "GANTRY_PROMOTION", true,
+       SetText(&F::promotion)},
+      {"--phase", "--phase", kPhases, "Where the promotion is.", "", "", true, SetPhase},
+      {"--message", "--message", "TEXT", "Why it is there, for people.", "", "", false,
+       SetText(&F::message)},
+      TimeoutFlag<F>(),
+      OutputFlag<F>("that it is recorded"),
+  });
+}
+
+FlagList<ReportIndicatorFlags> FlagsOfReportIndicator() {
+  using F = ReportIndicatorFlags;
+  return WithServiceFlags<F>({
+      {"--project", "--project", "PROJECT", "The project of the Stage.", "", "GANTRY_PROJECT", true,
+       SetText(&F::project)},
+      {"--stage", "--stage", "STAGE", "The Stage that is judged.", "", "GANTRY_STAGE", true,
+       SetText(&F::stage)},
+      {"--name", "--name", "NAME", "The name of the indicator, unique in its Stage.", "", "", true,
+       SetText(&F::name)},
+      {"--state", "--state", kStates, "What it says.", "", "", false, SetState},
+      {"--message", "--message", "TEXT", "Why, for people.", "", "", false, SetText(&F::message)},
+      {"--ttl", "--ttl", "DURATION",
+       "How long the report counts, as 90s, 10m, 24h; without it for ever.", "", "", false, SetTtl},
+      {"--remove", "--remove", "", "Remove the indicator.", "", "", false, SetSwitch(&F::remove),
+       Flag<F>::Kind::kSwitch},
+      TimeoutFlag<F>(),
+      OutputFlag<F>("that it is recorded"),
+  });
 }
 
 // Adds what `extras` says about words that no flag takes.
 void TellExtras(const std::vector<std::string>& extras, const std::string& command,
-                std::vector<std::string>& mistakes) {
+                Mistakes& mistakes) {
   for (const std::string& extra : extras) {
     if (extra == "--") continue;
     const bool flag = extra.size() > 1 && extra[0] == '-';
@@ -206,11 +351,12 @@ void TellExtras(const std::vector<std::string>& extras, const std::string& comma
 }
 
 template <typename Flags>
-using Options = std::vector<std::pair<const Flag<Flags>*, CLI::Option*>>;
+using Options = std::vector<std::pair<Flag<Flags>, CLI::Option*>>;
 
 // Makes CLI11 take these flags.
 template <typename Flags>
-Options<Flags> AddOptions(const std::vector<Flag<Flags>>& flags, CLI::App& command) {
+Options<Flags> AddOptions(const FlagList<Flags>& flags, CLI::App& command) {
+  using Kind = typename Flag<Flags>::Kind;
   Options<Flags> options;
   for (const Flag<Flags>& flag : flags) {
     std::string notes;
@@ -220,185 +366,358 @@ Options<Flags> AddOptions(const std::vector<Flag<Flags>>& flags, CLI::App& comma
     } else if (flag.required) {
       absl::StrAppend(&notes, notes.empty() ? "" : "; ", "required");
     }
+    const std::string description =
+        notes.empty() ? flag.meaning : absl::StrCat(flag.meaning, "\n[", notes, "]");
+    if (flag.kind == Kind::kSwitch) {
+      options.emplace_back(flag, command.add_flag(flag.spelling, description));
+      continue;
+    }
     CLI::Option* option = command.add_option(flag.spelling);
-    // A missing value is told by ReadFlags, with the other mistakes.
-    option
-        ->description(notes.empty() ? flag.meaning : absl::StrCat(flag.meaning, "\n[", notes, "]"))
-        ->type_name(flag.value_name)
-        ->expected(0, 1)
-        ->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
-    options.emplace_back(&flag, option);
+    option->description(description);
+    if (flag.kind == Kind::kPosition) {
+      option->type_name("");
+    } else {
+      // A missing value is told by ReadFlags, with the other mistakes.
+      option->type_name(flag.value_name)
+          ->expected(0, 1)
+          ->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
+    }
+    options.emplace_back(flag, option);
   }
   return options;
 }
 
 template <typename Flags>
 Flags ReadFlags(const Options<Flags>& options, const std::string& command,
-                const Environment& environment, std::vector<std::string>& mistakes) {
+                const Environment& environment, Given& given, Mistakes& mistakes) {
+  using Kind = typename Flag<Flags>::Kind;
   Flags flags;
   for (const auto& [flag, option] : options) {
-    std::string where = flag->name;
+    std::string where = flag.name;
     std::optional<std::string> found;
     if (option->count() > 0) {
       if (!option->results().empty()) found = option->results().back();
-      if (!found || found->empty()) {
-        mistakes.push_back(absl::StrCat(where, " has no value; expected ", flag->value_name,
+      if ((!found || found->empty()) && flag.kind != Kind::kPosition) {
+        mistakes.push_back(absl::StrCat(where, " has no value; expected ", flag.value_name,
                                         " after it, see ", command, " --help."));
         continue;
       }
+      if (!found) found = "";
     } else if (const auto variable =
-                   flag->variable.empty() ? std::nullopt : environment(flag->variable);
+                   flag.variable.empty() ? std::nullopt : environment(flag.variable);
                variable && !variable->empty()) {
-      where = flag->variable;
+      where = flag.variable;
       found = *variable;
-    } else if (!flag->default_value.empty()) {
-      found = flag->default_value;
+    }
+    if (found) {
+      given[flag.name] = where;
+    } else if (!flag.default_value.empty()) {
+      found = flag.default_value;
     }
     if (!found) {
-      if (flag->required) {
-        mistakes.push_back(absl::StrCat(flag->name, " is missing; expected ", flag->name, " ",
-                                        flag->value_name, ", or the variable ", flag->variable,
-                                        "."));
+      if (flag.required) {
+        mistakes.push_back(
+            absl::StrCat(flag.name, " is missing; expected ", flag.name, " ", flag.value_name,
+                         flag.variable.empty() ? "" : ", or the variable ", flag.variable, "."));
       }
       continue;
     }
-    if (const std::optional<std::string> expected = flag->set(*found, flags)) {
-      mistakes.push_back(
-          absl::StrCat(where, " is ", Quoted(*found), "; expected ", *expected, "."));
+    if (const std::optional<std::string> expected = flag.set(*found, flags)) {
+      // A token that is mistyped is still a secret.
+      const std::string shown = flag.name == "--token" ? "no token" : Quoted(*found);
+      mistakes.push_back(absl::StrCat(where, " is ", shown, "; expected ", *expected, "."));
     }
   }
   return flags;
 }
 
-void SetFile(const CLI::Option& position, RunStepFlags& flags, std::vector<std::string>& mistakes) {
-  const std::string positional = position.results().empty() ? "" : position.results().back();
-  if (!positional.empty() && !flags.file.empty()) {
-    mistakes.push_back(absl::StrCat("The step file is given twice, as --file ", Quoted(flags.file),
-                                    " and as ", Quoted(positional), "; expected one."));
-  } else if (!positional.empty()) {
-    flags.file = positional;
-  } else if (flags.file.empty() && mistakes.empty()) {
+// Decides how the connection is secured, and tells what contradicts what.
+void CheckService(ServiceFlags& flags, const Given& given, Mistakes& mistakes) {
+  const auto where = [&given](const std::string& name) -> std::string {
+    const auto found = given.find(name);
+    return found == given.end() ? "" : found->second;
+  };
+  const auto by_flag = [&](const std::string& name) { return where(name) == name; };
+  const auto is_given = [&](const std::string& name) { return !where(name).empty(); };
+
+  if (is_given("--token") && is_given("--token-file")) {
+    if (by_flag("--token") == by_flag("--token-file")) {
+      mistakes.push_back(absl::StrCat(where("--token"), " and ", where("--token-file"),
+                                      " are both given; expected one of them."));
+    } else if (by_flag("--token")) {
+      flags.token_file.clear();
+    } else {
+      flags.token.clear();
+    }
+  }
+  if (is_given("--cert-file") != is_given("--key-file")) {
+    const bool certificate = is_given("--cert-file");
+    mistakes.push_back(absl::StrCat(
+        where(certificate ? "--cert-file" : "--key-file"), " is given without ",
+        certificate ? "--key-file" : "--cert-file",
+        "; expected both, the certificate that tells who calls and its private key, or neither."));
+  }
+
+  bool asked_for_plaintext = is_given("--plaintext") && flags.plaintext;
+  const bool asked_for_tls = is_given("--plaintext") && !flags.plaintext;
+  for (const auto& [name, file] : {std::make_pair("--ca-file", &flags.ca_file),
+                                   std::make_pair("--cert-file", &flags.cert_file),
+                                   std::make_pair("--key-file", &flags.key_file)}) {
+    if (!is_given(name) || !asked_for_plaintext) continue;
+    if (by_flag(name) == by_flag("--plaintext")) {
+      mistakes.push_back(absl::StrCat(where(name), " is for TLS, and ", where("--plaintext"),
+                                      " asks for none; expected one of the two."));
+    } else if (by_flag(name)) {
+      asked_for_plaintext = false;
+    } else {
+      file->clear();
+    }
+  }
+
+  const bool has_token = !flags.token.empty() || !flags.token_file.empty();
+  const bool is_local = client::IsLoopback(flags.server);
+  const bool has_tls =
+      has_token || !flags.ca_file.empty() || !flags.cert_file.empty() || !flags.key_file.empty();
+  flags.plaintext = asked_for_plaintext || (is_local && !has_tls && !asked_for_tls);
+  if (flags.plaintext && has_token && !is_local && !flags.server.empty()) {
+    mistakes.push_back(
+        absl::StrCat("A token is not sent to ", flags.server,
+                     " in plain text, where others could read it; remove ", where("--plaintext"),
+                     " or ", flags.token.empty() ? where("--token-file") : where("--token"),
+                     ", or name an address on this machine, such as 127.0.0.1:50051."));
+  }
+}
+
+void CheckFlags(const RunStepFlags& flags, Mistakes& mistakes) {
+  if (flags.file.empty() && mistakes.empty()) {
     mistakes.push_back(
         "The step file is missing; expected its name, or - to read the step from standard input.");
   }
 }
-
-// PROJECT or PROJECT/STAGE.
-void SetStage(const CLI::Option& position, HealthFlags& flags, std::vector<std::string>& mistakes) {
-  if (position.count() == 0) return;
-  const std::string text = position.results().empty() ? "" : position.results().back();
-  const std::size_t slash = text.find('/');
-  flags.project = text.substr(0, slash);
-  if (slash != std::string::npos) flags.stage = text.substr(slash + 1);
-  if (flags.project.empty() || (slash != std::string::npos && flags.stage.empty()) ||
-      flags.stage.find('/') != std::string::npos || FirstInvalidUtf8(text)) {
-    mistakes.push_back(absl::StrCat("The Stage is ", Quoted(text),
-                                    "; expected a project, such as shop, or a project and a "
-                                    "Stage, such as shop/prod."));
+void CheckFlags(const HealthFlags&, Mistakes&) {}
+void CheckFlags(const StepsFlags&, Mistakes&) {}
+void CheckFlags(const ReportPromotionFlags&, Mistakes&) {}
+void CheckFlags(const ReportIndicatorFlags& flags, Mistakes& mistakes) {
+  const bool says = flags.state != v1::HEALTH_STATE_UNSPECIFIED;
+  if (flags.remove && (says || !flags.message.empty() || flags.ttl)) {
+    mistakes.push_back(
+        "--remove is given together with --state, --message or --ttl; expected either what the "
+        "indicator says, or --remove.");
+  } else if (!flags.remove && !says && mistakes.empty()) {
+    mistakes.push_back(absl::StrCat("--state is missing; expected --state ", kStates,
+                                    ", or --remove to remove the indicator."));
   }
 }
+
+// The commands, as CLI11 knows them, and what came of the words. Lives for one command line, on one
+// thread.
+class Parser {
+ public:
+  explicit Parser(const Environment& environment)
+      : environment_(environment),
+        app_("Runs promotion steps with a Gantry service, and tells how healthy Stages are.",
+             "gantryctl") {
+    // Once a command is named, the name of another is an ordinary word.
+    app_.require_subcommand(0, 1);
+    AddApp(app_, "gantryctl", kMainHelp);
+    app_.add_flag("--version", version_, "Print the version and exit.");
+
+    Add(app_, "run-step", "Run one step of a promotion, and wait until it is through.",
+        kRunStepHelp, FlagsOfRunStep(), &CommandLine::run_step);
+    Add(app_, "health", "Tell how healthy Stages are, once or as it changes.", kHealthHelp,
+        FlagsOfHealth(), &CommandLine::health);
+    Add(app_, "steps", "List the kinds of steps, or tell how one is configured.", kStepsHelp,
+        FlagsOfSteps(), &CommandLine::steps);
+    CLI::App& report =
+        *app_.add_subcommand("report", "Tell the service what it cannot know by itself.");
+    AddApp(report, "gantryctl report", kReportHelp);
+    Add(report, "promotion", "Report where a promotion is.", kReportPromotionHelp,
+        FlagsOfReportPromotion(), &CommandLine::report_promotion);
+    Add(report, "indicator", "Report what an indicator says about a Stage.", kReportIndicatorHelp,
+        FlagsOfReportIndicator(), &CommandLine::report_indicator);
+
+    completion_ =
+        app_.add_subcommand("completion", "Print the script that completes commands in a shell.");
+    AddApp(*completion_, "gantryctl completion", kCompletionHelp);
+    shell_ = completion_->add_option("bash|zsh|fish");
+    shell_->description("The shell.")->type_name("");
+    print_version_ = app_.add_subcommand("version", "Print the version.");
+    AddApp(*print_version_, "gantryctl version", kVersionHelp);
+  }
+
+  CommandLine Parse(const std::vector<std::string>& arguments) {
+    CommandLine result;
+    if (!arguments.empty() && arguments[0] == "__complete") {
+      result.complete = ReadComplete({arguments.begin() + 1, arguments.end()});
+      return result;
+    }
+    try {
+      // CLI11 takes its arguments from the end.
+      app_.parse(std::vector<std::string>(arguments.rbegin(), arguments.rend()));
+    } catch (const std::exception& error) {
+      result.mistakes.push_back(absl::StrCat(error.what(), "; see gantryctl --help."));
+      return result;
+    }
+    Read(result);
+    return result;
+  }
+
+ private:
+  struct Command {
+    CLI::App* app = nullptr;
+    std::string name;  // "gantryctl report promotion"
+    bool help = false;
+    std::function<void(CommandLine&)> read;  // null: it only has commands of its own
+  };
+
+  Command& AddApp(CLI::App& app, const std::string& name, const std::string& footer) {
+    commands_.push_back(std::make_unique<Command>());
+    Command& command = *commands_.back();
+    command.app = &app;
+    command.name = name;
+    app.set_help_flag();
+    app.allow_extras();
+    app.footer(footer);
+    app.add_flag("-h,--help", command.help, "Print this and exit.");
+    return command;
+  }
+
+  template <typename Flags>
+  void Add(CLI::App& parent, const std::string& name, const std::string& description,
+           const std::string& footer, const FlagList<Flags>& flags,
+           std::optional<Flags> CommandLine::*result) {
+    CLI::App& app = *parent.add_subcommand(name, description);
+    const std::string parents = &parent == &app_ ? "" : parent.get_name() + " ";
+    Command& command = AddApp(app, absl::StrCat("gantryctl ", parents, name),
+                              absl::StrCat(footer, kConnectionHelp));
+    command.read = [this, options = AddOptions(flags, app), result,
+                    name = command.name](CommandLine& line) {
+      Given given;
+      Flags read = ReadFlags(options, name, environment_, given, line.mistakes);
+      CheckService(read, given, line.mistakes);
+      CheckFlags(read, line.mistakes);
+      if (line.mistakes.empty()) line.*result = std::move(read);
+    };
+  }
+
+  // The command that the words name.
+  const Command& Named() const {
+    const Command* named = commands_.front().get();
+    for (const auto& command : commands_) {
+      if (command->app->parsed() && command->app != &app_) named = command.get();
+    }
+    return *named;
+  }
+
+  void Read(CommandLine& result) {
+    const Command& named = Named();
+    if (std::any_of(commands_.begin(), commands_.end(),
+                    [](const auto& command) { return command->help; })) {
+      const std::string parent = named.name.substr(0, named.name.rfind(' '));
+      result.text = named.app == &app_ ? app_.help() : named.app->help(parent);
+      return;
+    }
+    if (named.read == nullptr && named.app != completion_ && named.app != print_version_ &&
+        !version_) {
+      TellCommands(named, result.mistakes);
+      return;
+    }
+    for (const auto& command : commands_) {
+      if (command->app != named.app) {
+        TellExtras(command->app->remaining(), command->name, result.mistakes);
+      }
+    }
+    TellExtras(named.app->remaining(), named.app == print_version_ ? "gantryctl" : named.name,
+               result.mistakes);
+    if (version_ || named.app == print_version_) {
+      if (result.mistakes.empty()) result.text = "gantryctl " GANTRY_VERSION "\n";
+    } else if (named.app == completion_) {
+      ReadCompletion(result);
+    } else {
+      named.read(result);
+    }
+  }
+
+  // What could have been meant where a command is expected.
+  static void TellCommands(const Command& command, Mistakes& mistakes) {
+    std::vector<std::string> names;
+    for (const CLI::App* app : command.app->get_subcommands([](const CLI::App*) { return true; })) {
+      names.push_back(app->get_name());
+    }
+    const std::string expected =
+        absl::StrCat(absl::StrJoin(names.begin(), names.end() - 1, ", "), " or ", names.back(),
+                     ", see ", command.name, " --help.");
+    const std::vector<std::string> extras = command.app->remaining();
+    for (const std::string& extra : extras) {
+      if (!extra.empty() && extra[0] == '-') continue;
+      const std::vector<std::string> near = NearNames(extra, names);
+      mistakes.push_back(absl::StrCat(
+          "There is no command ", Quoted(extra), "; ",
+          near.empty() ? "" : absl::StrCat("did you mean ", absl::StrJoin(near, " or "), "? "),
+          near.empty() ? "expected " : "Expected ", expected));
+      return;
+    }
+    if (extras.empty()) {
+      mistakes.push_back(absl::StrCat("A command is missing; expected ", expected));
+    } else {
+      TellExtras(extras, command.name, mistakes);
+    }
+  }
+
+  void ReadCompletion(CommandLine& result) const {
+    const std::string shell = shell_->results().empty() ? "" : shell_->results().back();
+    const std::optional<std::string> script = CompletionScript(shell);
+    if (script && result.mistakes.empty()) {
+      result.text = *script;
+    } else if (shell_->count() == 0) {
+      result.mistakes.push_back("The shell is missing; expected bash, zsh or fish.");
+    } else if (!script) {
+      result.mistakes.push_back(
+          absl::StrCat("The shell is ", Quoted(shell), "; expected bash, zsh or fish."));
+    }
+  }
+
+  CompleteFlags ReadComplete(std::vector<std::string> words) const {
+    if (!words.empty() && words[0] == "--") words.erase(words.begin());
+    CompleteFlags flags;
+    flags.completion = Complete(app_, words);
+    if (flags.completion.names == Completion::Names::kNone) return flags;
+
+    // The words so far are not complete, so only what they say about the service is looked at.
+    CLI::App app;
+    app.set_help_flag();
+    app.allow_extras();
+    const Options<CompleteFlags> options = AddOptions(WithServiceFlags<CompleteFlags>({}), app);
+    if (!words.empty()) words.pop_back();
+    try {
+      app.parse(std::vector<std::string>(words.rbegin(), words.rend()));
+    } catch (const std::exception&) {
+      return flags;
+    }
+    Given given;
+    Mistakes mistakes;
+    CompleteFlags read = ReadFlags(options, "gantryctl", environment_, given, mistakes);
+    CheckService(read, given, mistakes);
+    if (!mistakes.empty()) return flags;
+    read.completion = flags.completion;
+    read.service_known = true;
+    return read;
+  }
+
+  const Environment& environment_;
+  CLI::App app_;
+  std::vector<std::unique_ptr<Command>> commands_;  // gantryctl itself first, parents before
+  CLI::App* completion_ = nullptr;
+  CLI::App* print_version_ = nullptr;
+  CLI::Option* shell_ = nullptr;
+  bool version_ = false;
+};
 
 }  // namespace
 
 CommandLine ParseCommandLine(const std::vector<std::string>& arguments,
                              const Environment& environment) {
-  CLI::App app("Runs promotion steps with a Gantry service, and tells how healthy Stages are.",
-               "gantryctl");
-  app.set_help_flag();
-  app.allow_extras();
-  bool help = false;
-  bool version = false;
-  app.add_flag("-h,--help", help, "Print this and exit.");
-  app.add_flag("--version", version, "Print the version and exit.");
-  app.footer(
-      "\nExamples:\n"
-      "  gantryctl run-step --project demo --stage prod --promotion p-17 step.yaml\n"
-      "  gantryctl health demo/prod\n\n"
-      "gantryctl run-step --help tells what a step file looks like.");
-
-  CLI::App* run_step =
-      app.add_subcommand("run-step", "Run one step of a promotion, and wait until it is through.");
-  run_step->set_help_flag();
-  run_step->allow_extras();
-  run_step->footer(kRunStepExamples);
-  CLI::App* health =
-      app.add_subcommand("health", "Tell how healthy Stages are, once or as it changes.");
-  health->set_help_flag();
-  health->allow_extras();
-  health->footer(kHealthExamples);
-  CLI::App* print_version = app.add_subcommand("version", "Print the version.");
-  print_version->set_help_flag();
-  print_version->allow_extras();
-
-  bool run_step_help = false;
-  bool dry_run = false;
-  const Options<RunStepFlags> run_step_options = AddOptions(FlagsOfRunStep(), *run_step);
-  run_step->add_flag("--dry-run", dry_run,
-                     "Show what the step would write, and write nothing. One answer, no waiting.");
-  run_step->add_flag("-h,--help", run_step_help, "Print this and exit.");
-  CLI::Option* file = run_step->add_option("FILE");
-  file->description("The file that holds the step; - for standard input.")->type_name("");
-
-  bool health_help = false;
-  bool watch = false;
-  const Options<HealthFlags> health_options = AddOptions(FlagsOfHealth(), *health);
-  health->add_flag("-w,--watch", watch, "Go on, and show what changes.");
-  health->add_flag("-h,--help", health_help, "Print this and exit.");
-  CLI::Option* stage = health->add_option("PROJECT[/STAGE]");
-  stage->description("The project whose Stages to show, or the one Stage. Default: all.")
-      ->type_name("");
-
-  CommandLine result;
-  try {
-    // CLI11 takes its arguments from the end.
-    app.parse(std::vector<std::string>(arguments.rbegin(), arguments.rend()));
-    if (help || run_step_help || health_help) {
-      result.text = run_step->parsed() ? run_step->help("gantryctl")
-                    : health->parsed() ? health->help("gantryctl")
-                                       : app.help();
-      return result;
-    }
-  } catch (const std::exception& error) {
-    result.mistakes.push_back(absl::StrCat(error.what(), "; see gantryctl --help."));
-    return result;
-  }
-
-  const std::vector<std::string> extras = app.remaining();
-  if (version || print_version->parsed()) {
-    TellExtras(print_version->remaining(), "gantryctl", result.mistakes);
-    TellExtras(extras, "gantryctl", result.mistakes);
-    if (result.mistakes.empty()) result.text = "gantryctl " GANTRY_VERSION "\n";
-  } else if (run_step->parsed()) {
-    TellExtras(extras, "gantryctl", result.mistakes);
-    TellExtras(run_step->remaining(), "gantryctl run-step", result.mistakes);
-    RunStepFlags flags =
-        ReadFlags(run_step_options, "gantryctl run-step", environment, result.mistakes);
-    SetFile(*file, flags, result.mistakes);
-    flags.dry_run = dry_run;
-    if (result.mistakes.empty()) result.run_step = std::move(flags);
-  } else if (health->parsed()) {
-    TellExtras(extras, "gantryctl", result.mistakes);
-    TellExtras(health->remaining(), "gantryctl health", result.mistakes);
-    HealthFlags flags = ReadFlags(health_options, "gantryctl health", environment, result.mistakes);
-    SetStage(*stage, flags, result.mistakes);
-    flags.watch = watch;
-    if (result.mistakes.empty()) result.health = std::move(flags);
-  } else if (extras.empty()) {
-    result.mistakes.push_back(
-        "A command is missing; expected run-step, health or version, see gantryctl --help.");
-  } else {
-    for (const std::string& extra : extras) {
-      if (extra.empty() || extra[0] != '-') {
-        result.mistakes.push_back(
-            absl::StrCat("There is no command ", Quoted(extra),
-                         "; expected run-step, health or version, see gantryctl "
-                         "--help."));
-        return result;
-      }
-    }
-    TellExtras(extras, "gantryctl", result.mistakes);
-  }
-  return result;
+  return Parser(environment).Parse(arguments);
 }
 
 }  // namespace gantry::gantryctl

@@ -8,14 +8,26 @@
 #include <vector>
 
 #include "absl/time/time.h"
+#include "client/gantryctl/completion.h"
+#include "gantry/v1/promotion_step_service.pb.h"
 
 namespace gantry::gantryctl {
 
-enum class OutputFormat { kTable, kJson, kYaml };
+enum class OutputFormat { kTable, kWide, kJson, kYaml };
+
+// Where the service is, how the connection to it is secured, and who calls.
+struct ServiceFlags {
+  std::string server;
+  std::string token;       // at most one of the two
+  std::string token_file;  // read again for each call
+  std::string ca_file;     // empty: the system's certificate authorities
+  std::string cert_file;   // both or none
+  std::string key_file;
+  bool plaintext = true;  // decided from all of these; false: TLS
+};
 
 // What `gantryctl run-step` is to do.
-struct RunStepFlags {
-  std::string server;
+struct RunStepFlags : ServiceFlags {
   std::string project;
   std::string stage;
   std::string promotion;
@@ -28,8 +40,7 @@ struct RunStepFlags {
 };
 
 // What `gantryctl health` is to do.
-struct HealthFlags {
-  std::string server;
+struct HealthFlags : ServiceFlags {
   std::string project;  // empty: all
   std::string stage;    // empty: all of the project; never without a project
   bool watch = false;
@@ -37,11 +48,53 @@ struct HealthFlags {
   OutputFormat output = OutputFormat::kTable;
 };
 
-// Exactly one of the four is set.
+// What `gantryctl steps` is to do.
+struct StepsFlags : ServiceFlags {
+  std::string kind;  // empty: list all
+  absl::Duration timeout;
+  OutputFormat output = OutputFormat::kTable;
+};
+
+// What `gantryctl report promotion` is to do.
+struct ReportPromotionFlags : ServiceFlags {
+  std::string project;
+  std::string stage;
+  std::string promotion;
+  v1::PromotionPhase phase = v1::PROMOTION_PHASE_UNSPECIFIED;
+  std::string message;
+  absl::Duration timeout;
+  OutputFormat output = OutputFormat::kTable;
+};
+
+// What `gantryctl report indicator` is to do.
+struct ReportIndicatorFlags : ServiceFlags {
+  std::string project;
+  std::string stage;
+  std::string name;
+  v1::HealthState state = v1::HEALTH_STATE_UNSPECIFIED;  // unspecified: remove it
+  std::string message;
+  std::optional<absl::Duration> ttl;  // unset: it never expires
+  bool remove = false;
+  absl::Duration timeout;
+  OutputFormat output = OutputFormat::kTable;
+};
+
+// What a shell asks for with `gantryctl __complete`.
+struct CompleteFlags : ServiceFlags {
+  Completion completion;
+  // What the words so far say about the service; false if they are mistaken about it.
+  bool service_known = false;
+};
+
+// Exactly one of these is set.
 struct CommandLine {
   std::optional<RunStepFlags> run_step;
   std::optional<HealthFlags> health;
-  std::string text;                   // what to print: help, version
+  std::optional<StepsFlags> steps;
+  std::optional<ReportPromotionFlags> report_promotion;
+  std::optional<ReportIndicatorFlags> report_indicator;
+  std::optional<CompleteFlags> complete;
+  std::string text;                   // what to print: help, version, a completion script
   std::vector<std::string> mistakes;  // all of them, a sentence each
 };
 
@@ -49,7 +102,7 @@ struct CommandLine {
 using Environment = std::function<std::optional<std::string>(const std::string& name)>;
 
 // Reads the command line, without the program's name. A flag wins over its environment variable,
-// and an empty variable counts as not set. Pure, never throws.
+// and over variables that contradict it; an empty variable counts as not set. Pure, never throws.
 CommandLine ParseCommandLine(const std::vector<std::string>& arguments,
                              const Environment& environment);
 

@@ -14,33 +14,8 @@ namespace {
 
 // One page, asked for once: it only helps to word an error.
 constexpr int kNamesPageSize = 1000;
+constexpr char kDoing[] = "tell the health";
 constexpr absl::Duration kNamesTimeout = absl::Seconds(5);
-
-client::Timing& TimingOf(const World& world) {
-  return world.timing != nullptr ? *world.timing : client::SystemTiming();
-}
-
-std::string WaitingLine(const client::FailedAttempt& failed, const std::string& address) {
-  client::RunStepProgress progress;
-  progress.error = &failed.error;
-  progress.service_answered = failed.service_answered;
-  return ProgressLine(progress, address);
-}
-
-void Tell(const World& world, const std::string& text) {
-  world.write_err(absl::StrCat("gantryctl: ", text));
-}
-
-// Prints a result; false, and says why, if it cannot.
-bool Print(const absl::StatusOr<std::string>& text, const World& world) {
-  if (!text.ok()) {
-    Tell(world, absl::StrCat(std::string(text.status().message()), "\n"));
-    return false;
-  }
-  if (text->empty() || world.write_out(*text)) return true;
-  Tell(world, "standard output cannot be written\n");
-  return false;
-}
 
 std::string UnknownStage(client::Connection& connection, const HealthFlags& flags) {
   v1::ListStageHealthRequest request;
@@ -57,33 +32,37 @@ std::string UnknownStage(client::Connection& connection, const HealthFlags& flag
 }
 
 absl::StatusOr<std::string> RenderOne(const v1::GetStageHealthResponse& response,
-                                      OutputFormat format) {
+                                      OutputFormat format, const Look& look) {
   switch (format) {
     case OutputFormat::kJson:
       return RenderJson(response);
     case OutputFormat::kYaml:
       return RenderYaml(response);
     case OutputFormat::kTable:
+    case OutputFormat::kWide:
       break;
   }
-  return RenderStage(response.health());
+  return RenderStage(response.health(), look);
 }
 
 absl::StatusOr<std::string> RenderSeveral(const v1::ListStageHealthResponse& response,
-                                          OutputFormat format) {
+                                          OutputFormat format, const Look& look) {
   switch (format) {
     case OutputFormat::kJson:
       return RenderStagesJson(response);
     case OutputFormat::kYaml:
       return RenderStagesYaml(response);
     case OutputFormat::kTable:
+    case OutputFormat::kWide:
       break;
   }
-  return response.stages().empty() ? "" : RenderStages(response);
+  return response.stages().empty() ? "" : RenderStages(response, look);
 }
 
 int Ask(const HealthFlags& flags, const World& world) {
-  const std::shared_ptr<client::Connection> connection = world.connect(flags.server);
+  const std::shared_ptr<client::Connection> connection = ConnectOrTell(flags, world);
+  if (connection == nullptr) return kExitUsage;
+  const Look look = LookOf(flags.output, world);
   const client::Client client(connection);
   client::Timing& timing = TimingOf(world);
   const absl::Duration start = timing.Now();
@@ -95,8 +74,9 @@ int Ask(const HealthFlags& flags, const World& world) {
     progress->Show(failed.elapsed, WaitingLine(failed, flags.server));
   };
   const auto failure = [&](const absl::Status& error) -> int {
-    Tell(world, RenderHealthFailure(error, flags.server, timing.Now() - start, /*told=*/false));
-    return ExitCodeForHealth(error);
+    Tell(world, absl::StrCat(RenderCallFailure(error, flags.server, timing.Now() - start, kDoing),
+                             Advice(error, flags, world)));
+    return ExitCodeForError(error);
   };
   if (world.on_asking) world.on_asking();
 
@@ -112,7 +92,7 @@ int Ask(const HealthFlags& flags, const World& world) {
     }
     if (!response.ok()) return failure(response.status());
     if (response->stale()) Tell(world, RenderStale(response->observed_time()));
-    return Print(RenderOne(*response, flags.output), world) ? kExitSucceeded : kExitFailed;
+    return Print(RenderOne(*response, flags.output, look), world) ? kExitSucceeded : kExitFailed;
   }
 
   v1::ListStageHealthRequest request;
@@ -122,7 +102,7 @@ int Ask(const HealthFlags& flags, const World& world) {
   if (!response.ok()) return failure(response.status());
   if (response->stale()) Tell(world, RenderStale(response->observed_time()));
   if (response->stages().empty()) Tell(world, RenderNoStages(flags));
-  return Print(RenderSeveral(*response, flags.output), world) ? kExitSucceeded : kExitFailed;
+  return Print(RenderSeveral(*response, flags.output, look), world) ? kExitSucceeded : kExitFailed;
 }
 
 int Watch(const HealthFlags& flags, const World& world) {
@@ -134,12 +114,13 @@ int Watch(const HealthFlags& flags, const World& world) {
   client::HealthWatchOptions options;
   if (flags.timeout) options.timeout = *flags.timeout;
   options.timing = &timing;
-  const auto watch =
-      std::make_shared<client::HealthWatch>(world.connect(flags.server), request, options);
+  const std::shared_ptr<client::Connection> connection = ConnectOrTell(flags, world);
+  if (connection == nullptr) return kExitUsage;
+  const auto watch = std::make_shared<client::HealthWatch>(connection, request, options);
   // Shared, since a signal may come when the watch is over.
   if (world.on_watching) world.on_watching([watch] { watch->Stop(); });
 
-  WatchPrinter printer(flags.output);
+  WatchPrinter printer(flags.output, LookOf(flags.output, world));
   const std::unique_ptr<Progress> progress = MakePlainProgress(world.write_err);
   bool synced = false;
   bool broken = false;
@@ -165,9 +146,11 @@ int Watch(const HealthFlags& flags, const World& world) {
       });
   if (!printed) return kExitFailed;
   if (!end.ok()) {
-    Tell(world, RenderHealthFailure(end, flags.server, timing.Now() - start, synced));
+    Tell(world,
+         absl::StrCat(RenderCallFailure(end, flags.server, timing.Now() - start, kDoing, synced),
+                      Advice(end, flags, world)));
   }
-  return ExitCodeForHealth(end);
+  return ExitCodeForError(end);
 }
 
 }  // namespace

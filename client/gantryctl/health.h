@@ -2,7 +2,7 @@
 #ifndef GANTRY_CLIENT_GANTRYCTL_HEALTH_H_
 #define GANTRY_CLIENT_GANTRYCTL_HEALTH_H_
 
-#include "client/gantryctl/run.h"
+#include "client/gantryctl/world.h"
 
 namespace gantry::gantryctl {
 

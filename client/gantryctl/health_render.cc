@@ -6,7 +6,6 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
-#include "gantry/client/errors.h"
 
 namespace gantry::gantryctl {
 namespace {
@@ -14,10 +13,10 @@ namespace {
 // The longest beginning of an issue that a row shows.
 constexpr std::size_t kIssueWidth = 80;
 
-const std::vector<std::string>& StageHeader() {
-  static const auto& header =
-      *new std::vector<std::string>{"PROJECT", "STAGE", "STATE", "PROMOTION", "SINCE", "ISSUES"};
-  return header;
+std::vector<std::string> StageHeader(const Look& look) {
+  if (!look.wide) return {"PROJECT", "STAGE", "STATE", "PROMOTION", "SINCE", "ISSUES"};
+  return {"PROJECT", "STAGE",        "STATE",      "PROMOTION", "UPDATED",
+          "SINCE",   "APPLICATIONS", "INDICATORS", "ISSUES"};
 }
 
 std::string StateWord(v1::HealthState state) {
@@ -42,20 +41,41 @@ std::string PromotionCell(const v1::StageHealth& health) {
                       phase.empty() ? "" : absl::StrCat("(", phase, ")"));
 }
 
-std::string IssuesCell(const v1::StageHealth& health) {
+std::string IssuesCell(const v1::StageHealth& health, const Look& look) {
   if (health.issues().empty()) return "";
+  if (look.wide) return absl::StrJoin(health.issues(), "; ");
   const int more = health.issues_size() - 1;
   return absl::StrCat(CutTo(OneLine(health.issues(0)), kIssueWidth),
                       more > 0 ? absl::StrCat(" (+", more, " more)") : "");
 }
 
-std::vector<std::string> StageRow(const v1::StageHealth& health) {
+// "2/3": how many are healthy, of how many.
+template <typename Items>
+std::string HealthyOf(const Items& items) {
+  if (items.empty()) return "";
+  const auto healthy = std::count_if(items.begin(), items.end(), [](const auto& item) {
+    return item.state() == v1::HEALTH_STATE_HEALTHY;
+  });
+  return absl::StrCat(healthy, "/", items.size());
+}
+
+std::vector<std::string> StageRow(const v1::StageHealth& health, const Look& look) {
+  const std::string since = health.has_transition_time() ? Utc(health.transition_time()) : "";
+  if (!look.wide) {
+    return {health.project(),      health.stage(), StateWord(health.state()),
+            PromotionCell(health), since,          IssuesCell(health, look)};
+  }
+  // While a promotion runs the Applications are not judged.
+  const bool promoting = health.promotion().phase() == v1::PROMOTION_PHASE_RUNNING;
   return {health.project(),
           health.stage(),
           StateWord(health.state()),
           PromotionCell(health),
-          health.has_transition_time() ? Utc(health.transition_time()) : "",
-          IssuesCell(health)};
+          health.promotion().has_update_time() ? Utc(health.promotion().update_time()) : "",
+          since,
+          promoting ? "" : HealthyOf(health.applications()),
+          HealthyOf(health.indicators()),
+          IssuesCell(health, look)};
 }
 
 // The observed revision of each source, with the desired one where that is another.
@@ -92,14 +112,14 @@ std::vector<std::string> AllIssues(const v1::StageHealth& health) {
 
 }  // namespace
 
-std::string RenderStages(const v1::ListStageHealthResponse& response) {
+std::string RenderStages(const v1::ListStageHealthResponse& response, const Look& look) {
   std::vector<std::vector<std::string>> rows;
-  for (const v1::StageHealth& health : response.stages()) rows.push_back(StageRow(health));
-  return Table(StageHeader(), rows);
+  for (const v1::StageHealth& health : response.stages()) rows.push_back(StageRow(health, look));
+  return Table(StageHeader(look), rows, StatePainter(look));
 }
 
-std::string RenderStage(const v1::StageHealth& health) {
-  std::string text = Table(StageHeader(), {StageRow(health)});
+std::string RenderStage(const v1::StageHealth& health, const Look& look) {
+  std::string text = Table(StageHeader(look), {StageRow(health, look)}, StatePainter(look));
 
   if (!health.applications().empty()) {
     // Then the Applications are not judged.
@@ -110,9 +130,12 @@ std::string RenderStage(const v1::StageHealth& health) {
                       promoting ? "" : StateWord(application.state()), application.health_status(),
                       application.sync_status(), application.operation_phase(),
                       RevisionsCell(application)});
+      if (look.wide) rows.back().push_back(application.health_message());
     }
-    text += "\n" +
-            Table({"NAMESPACE", "NAME", "STATE", "HEALTH", "SYNC", "OPERATION", "REVISIONS"}, rows);
+    std::vector<std::string> header = {"NAMESPACE", "NAME",      "STATE",    "HEALTH",
+                                       "SYNC",      "OPERATION", "REVISIONS"};
+    if (look.wide) header.push_back("MESSAGE");
+    text += "\n" + Table(header, rows, StatePainter(look));
   }
 
   if (!health.indicators().empty()) {
@@ -122,7 +145,7 @@ std::string RenderStage(const v1::StageHealth& health) {
                       indicator.has_expire_time() ? Utc(indicator.expire_time()) : "never",
                       indicator.message()});
     }
-    text += "\n" + Table({"INDICATOR", "STATE", "EXPIRES", "MESSAGE"}, rows);
+    text += "\n" + Table({"INDICATOR", "STATE", "EXPIRES", "MESSAGE"}, rows, StatePainter(look));
   }
 
   const std::vector<std::string> issues = AllIssues(health);
@@ -178,29 +201,8 @@ std::string RenderNoStages(const HealthFlags& flags) {
                       OneLine(flags.stage), "\n");
 }
 
-std::string RenderHealthFailure(const absl::Status& error, const std::string& address,
-                                absl::Duration elapsed, bool told) {
-  if (!client::ServiceAnswered(error)) {
-    if (!told) return RenderUnreachable(error, address, elapsed);
-    return absl::StrCat("the service at ", address, " does not answer any more: ", ErrorLine(error),
-                        "\n");
-  }
-  if (absl::IsUnavailable(error) || absl::IsResourceExhausted(error) ||
-      absl::IsDeadlineExceeded(error)) {
-    return absl::StrCat("the service at ", address, " could not tell the health within ",
-                        FormatGoDuration(elapsed), ": ", ErrorLine(error),
-                        "\nTry again, or with a longer --timeout.\n");
-  }
-  return RenderRefusal(error, address);
-}
-
-ExitCode ExitCodeForHealth(const absl::Status& error) {
-  if (error.ok()) return kExitSucceeded;
-  if (absl::IsInvalidArgument(error)) return kExitUsage;
-  return client::ServiceAnswered(error) ? kExitFailed : kExitUnreachable;
-}
-
-WatchPrinter::WatchPrinter(OutputFormat format) : format_(format), table_(StageHeader()) {}
+WatchPrinter::WatchPrinter(OutputFormat format, const Look& look)
+    : format_(format), look_(look), table_(StageHeader(look), StatePainter(look)) {}
 
 absl::StatusOr<std::string> WatchPrinter::Print(const v1::WatchStageHealthResponse& event) {
   switch (format_) {
@@ -212,6 +214,7 @@ absl::StatusOr<std::string> WatchPrinter::Print(const v1::WatchStageHealthRespon
       return yaml;
     }
     case OutputFormat::kTable:
+    case OutputFormat::kWide:
       break;
   }
   return PrintRows(event);
@@ -227,11 +230,15 @@ std::string WatchPrinter::PrintRows(const v1::WatchStageHealthResponse& event) {
   }
   if (event.has_updated()) {
     const v1::StageHealth& health = event.updated();
-    if (synced_) return table_.Add({StageRow(health)});
-    first_[{health.project(), health.stage()}] = StageRow(health);
+    if (synced_) return table_.Add({StageRow(health, look_)});
+    first_[{health.project(), health.stage()}] = StageRow(health, look_);
   } else if (event.has_deleted()) {
     const v1::StageRef& stage = event.deleted();
-    if (synced_) return table_.Add({{stage.project(), stage.stage(), "(deleted)", "", "", ""}});
+    if (synced_) {
+      Row row = {stage.project(), stage.stage(), "(deleted)"};
+      row.resize(StageHeader(look_).size());
+      return table_.Add({row});
+    }
     first_.erase({stage.project(), stage.stage()});
   }
   return "";

@@ -19,10 +19,10 @@
 namespace gantry::gantryctl {
 
 // For people: a row for each Stage.
-std::string RenderStages(const v1::ListStageHealthResponse& response);
+std::string RenderStages(const v1::ListStageHealthResponse& response, const Look& look = {});
 
 // For people: the row of one Stage, its Applications, its indicators, and all issues.
-std::string RenderStage(const v1::StageHealth& health);
+std::string RenderStage(const v1::StageHealth& health, const Look& look = {});
 
 // An object with `stages`, `observedTime` and `stale`, of which the first and the last are there
 // even when they are empty or false; otherwise as RenderJson.
@@ -40,18 +40,12 @@ std::string RenderUnknownStage(const std::string& project, const std::string& st
 // That the service knows no Stage at all of those that were asked for.
 std::string RenderNoStages(const HealthFlags& flags);
 
-// Why the health is not known, and what to do next. `told` is whether the service has told it
-// before.
-std::string RenderHealthFailure(const absl::Status& error, const std::string& address,
-                                absl::Duration elapsed, bool told);
-ExitCode ExitCodeForHealth(const absl::Status& error);
-
 // Prints the events of a watch one after the other. As a table: what there is at the first
 // `synced`, then a row for each event. As JSON: a line for each event. As YAML: a document for each
 // event. Owned by the command that watches, used on one thread.
 class WatchPrinter {
  public:
-  explicit WatchPrinter(OutputFormat format);
+  explicit WatchPrinter(OutputFormat format, const Look& look = {});
 
   // What to print for the event, which may be nothing.
   absl::StatusOr<std::string> Print(const v1::WatchStageHealthResponse& event);
@@ -61,6 +55,7 @@ class WatchPrinter {
   std::string PrintRows(const v1::WatchStageHealthResponse& event);
 
   const OutputFormat format_;
+  const Look look_;
   GrowingTable table_;
   bool synced_ = false;
   std::map<std::pair<std::string, std::string>, Row> first_;  // until then, by project, Stage

@@ -9,6 +9,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <functional>
+#include <memory>
 #include <mutex>
 #include <string>
 #include <thread>
@@ -17,6 +18,7 @@
 
 #include "client/gantryctl/progress.h"
 #include "client/gantryctl/run.h"
+#include "client/gantryctl/transport.h"
 #include "gantry/client/connection.h"
 
 namespace {
@@ -125,10 +127,18 @@ int main(int argc, char** argv) {
   world.out_is_terminal = isatty(STDOUT_FILENO) != 0;
   world.err_is_terminal = isatty(STDERR_FILENO) != 0;
   world.terminal_width = TerminalWidth;
-  world.connect = [](const std::string& address) {
-    gantry::client::ChannelOptions options;
-    options.user_agent = "gantryctl/" GANTRY_VERSION;
-    return gantry::client::Connect(address, options);
+  world.connect = [](const gantry::gantryctl::ServiceFlags& flags)
+      -> absl::StatusOr<std::shared_ptr<gantry::client::Connection>> {
+    absl::StatusOr<gantry::client::ChannelOptions> options =
+        gantry::gantryctl::MakeChannelOptions(flags, Read);
+    if (!options.ok()) return options.status();
+    options->user_agent = "gantryctl/" GANTRY_VERSION;
+    return gantry::client::Connect(flags.server, *options);
+  };
+  world.probe = [](const gantry::gantryctl::ServiceFlags& flags) {
+    const auto material = gantry::gantryctl::ReadTlsMaterial(flags, Read);
+    if (!material.ok()) return gantry::gantryctl::Finding();
+    return gantry::gantryctl::Probe(flags, *material, absl::Seconds(1));
   };
   world.on_calling = [](bool dry_run) { phase = dry_run ? Phase::kDryRun : Phase::kCalling; };
   world.on_asking = [] { phase = Phase::kAsking; };

@@ -35,12 +35,18 @@ std::string Word(v1::ApplicationOutcome::Action action) {
   return gantryctl::Word(v1::ApplicationOutcome::Action_Name(action), "ACTION_", action);
 }
 
-std::string Colored(v1::StepStatus status, const std::string& text, bool color) {
-  if (!color) return text;
-  const char* code = status == v1::STEP_STATUS_SUCCEEDED ? "\033[32m"
-                     : client::IsRunning(status)         ? "\033[33m"
-                                                         : "\033[31m";
-  return absl::StrCat(code, text, "\033[0m");
+constexpr char kGreen[] = "\033[32m";
+constexpr char kYellow[] = "\033[33m";
+constexpr char kRed[] = "\033[31m";
+
+const char* ColorOf(v1::StepStatus status) {
+  return status == v1::STEP_STATUS_SUCCEEDED ? kGreen : client::IsRunning(status) ? kYellow : kRed;
+}
+
+const char* ColorOfState(const std::string& word) {
+  if (word == "HEALTHY") return kGreen;
+  if (word == "UNHEALTHY") return kRed;
+  return word == "PROGRESSING" || word == "UNKNOWN" ? kYellow : nullptr;
 }
 
 // A text of one or more lines behind a label of the given width.
@@ -129,6 +135,12 @@ void AppendYaml(const Json& json, std::size_t indent, std::string& yaml) {
   }
 }
 
+// JSON on one line.
+std::string InShort(const google::protobuf::Message& message) {
+  const absl::StatusOr<std::string> json = RenderJson(message, /*one_line=*/true);
+  return json.ok() ? *json : std::string(json.status().message());
+}
+
 std::string LastKnown(const client::RunStepResult& result) {
   if (!result.response) return "";
   return absl::StrCat("\nThe step was last ", VerdictLine(*result.response));
@@ -142,10 +154,18 @@ std::string Word(const std::string& name, const char* prefix, int number) {
   return name.rfind(begin, 0) == 0 ? name.substr(begin.size()) : name;
 }
 
-std::string RenderTable(const v1::RunStepResponse& response, bool dry_run, bool color) {
-  std::string text =
-      absl::StrCat("Verdict:     ", Colored(response.status(), Word(response.status()), color),
-                   dry_run ? " (dry run: nothing was written)" : "", "\n");
+Painter StatePainter(const Look& look) {
+  if (!look.color) return nullptr;
+  return [](const std::string& column, const std::string& cell) {
+    return column == "STATE" ? ColorOfState(cell) : nullptr;
+  };
+}
+
+std::string RenderTable(const v1::RunStepResponse& response, bool dry_run, const Look& look) {
+  std::string text = absl::StrCat(
+      "Verdict:     ",
+      Painted(Word(response.status()), look.color ? ColorOf(response.status()) : nullptr),
+      dry_run ? " (dry run: nothing was written)" : "", "\n");
   if (response.reason() != v1::STEP_REASON_UNSPECIFIED) {
     text += Labelled("Reason:", Word(response.reason()));
   }
@@ -154,6 +174,14 @@ std::string RenderTable(const v1::RunStepResponse& response, bool dry_run, bool 
     text += Labelled("Retry after:",
                      FormatGoDuration(absl::Seconds(response.retry_after().seconds()) +
                                       absl::Nanoseconds(response.retry_after().nanos())));
+  }
+
+  if (look.wide) {
+    if (response.has_output()) text += Labelled("Output:", InShort(response.output()));
+    if (response.has_health_check()) {
+      text += Labelled("Health:", absl::StrCat(response.health_check().uses(), " ",
+                                               InShort(response.health_check().input())));
+    }
   }
 
   if (!response.violations().empty()) {
@@ -180,7 +208,7 @@ std::string RenderTable(const v1::RunStepResponse& response, bool dry_run, bool 
             Table({"NAMESPACE", "NAME", "ACTION", "PHASE", "DESIRED REVISIONS", "MESSAGE"}, rows);
   }
 
-  if (dry_run) {
+  if (dry_run || look.wide) {
     bool any = false;
     for (const v1::ApplicationOutcome& application : response.applications()) {
       if (application.patch().empty()) continue;
@@ -188,7 +216,7 @@ std::string RenderTable(const v1::RunStepResponse& response, bool dry_run, bool 
       absl::StrAppend(&text, "\nPatch for ", OneLine(application.namespace_()), "/",
                       OneLine(application.name()), ":\n", PrettyPatch(application.patch()), "\n");
     }
-    if (!any) text += "\nNo Application would be written.\n";
+    if (!any && dry_run) text += "\nNo Application would be written.\n";
   }
   return text;
 }
@@ -238,6 +266,10 @@ std::string ErrorLine(const absl::Status& error) {
 }
 
 std::string RenderRefusal(const absl::Status& error, const std::string& address) {
+  if (client::NotSent(error)) {
+    return absl::StrCat("nothing was sent to the service at ", address, ": ",
+                        OneLine(std::string(error.message())), "\n");
+  }
   std::string text =
       absl::StrCat("the service at ", address, " refused the call: ", ErrorLine(error), "\n");
   if (const std::optional<rpc::v1::BadRequest> request = client::BadRequestOf(error)) {
@@ -256,12 +288,24 @@ std::string RenderRefusal(const absl::Status& error, const std::string& address)
 
 std::string RenderUnreachable(const absl::Status& error, const std::string& address,
                               absl::Duration elapsed) {
-  return absl::StrCat(
-      "no Gantry service answers at ", address, ", tried for ", FormatGoDuration(elapsed), ": ",
-      ErrorLine(error),
-      "\nCheck that gantry-server runs, and that --server or GANTRY_SERVER names the address "
-      "it serves gRPC at (its --listen). gantryctl speaks plain text, which a service with "
-      "TLS does not answer.\n");
+  return absl::StrCat("no Gantry service answers at ", address, ", tried for ",
+                      FormatGoDuration(elapsed), ": ", ErrorLine(error), "\n");
+}
+
+std::string RenderCallFailure(const absl::Status& error, const std::string& address,
+                              absl::Duration elapsed, const std::string& doing, bool told) {
+  if (!client::ServiceAnswered(error)) {
+    if (!told) return RenderUnreachable(error, address, elapsed);
+    return absl::StrCat("the service at ", address, " does not answer any more: ", ErrorLine(error),
+                        "\n");
+  }
+  if (absl::IsUnavailable(error) || absl::IsResourceExhausted(error) ||
+      absl::IsDeadlineExceeded(error)) {
+    return absl::StrCat("the service at ", address, " could not ", doing, " within ",
+                        FormatGoDuration(elapsed), ": ", ErrorLine(error),
+                        "\nTry again, or with a longer --timeout.\n");
+  }
+  return RenderRefusal(error, address);
 }
 
 std::string RenderFailure(const client::RunStepResult& result, const std::string& address) {
@@ -314,6 +358,12 @@ ExitCode ExitCodeFor(const client::RunStepResult& result) {
       return absl::IsInvalidArgument(result.error) ? kExitUsage : kExitFailed;
   }
   return kExitFailed;
+}
+
+ExitCode ExitCodeForError(const absl::Status& error) {
+  if (error.ok()) return kExitSucceeded;
+  if (absl::IsInvalidArgument(error)) return kExitUsage;
+  return client::ServiceAnswered(error) ? kExitFailed : kExitUnreachable;
 }
 
 }  // namespace gantry::gantryctl

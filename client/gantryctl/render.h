@@ -8,6 +8,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "client/gantryctl/text.h"
 #include "gantry/client/run_step.h"
 #include "gantry/v1/promotion_step_service.pb.h"
 
@@ -15,9 +16,18 @@
 // and what came from elsewhere cannot steer the terminal.
 namespace gantry::gantryctl {
 
+// How tables for people look.
+struct Look {
+  bool color = false;
+  bool wide = false;  // more columns, and nothing cut
+};
+
+// Shows what stands under STATE in green, yellow or red; null without color.
+Painter StatePainter(const Look& look);
+
 // For people: verdict, reason, message, the Applications and the violations as tables, and with
-// `dry_run` the patches.
-std::string RenderTable(const v1::RunStepResponse& response, bool dry_run, bool color);
+// `dry_run` the patches. Wide: also the output, the health check, and the patches that were sent.
+std::string RenderTable(const v1::RunStepResponse& response, bool dry_run, const Look& look);
 
 // Protobuf's JSON form of a message (lowerCamelCase, enums by name, defaults left out), indented or
 // on one line.
@@ -43,9 +53,14 @@ std::string ErrorLine(const absl::Status& error);
 // What the service refused, with every field that is wrong and what to do about it.
 std::string RenderRefusal(const absl::Status& error, const std::string& address);
 
-// That nothing ever answered, and what to check.
+// That nothing ever answered.
 std::string RenderUnreachable(const absl::Status& error, const std::string& address,
                               absl::Duration elapsed);
+
+// Why a call that is repeated came to nothing, and what to do next. `doing` is what was asked for,
+// as "tell the health"; `told` is whether the service has answered before.
+std::string RenderCallFailure(const absl::Status& error, const std::string& address,
+                              absl::Duration elapsed, const std::string& doing, bool told = false);
 
 // Why there is no verdict, and what to do next. Empty when there is one. `address` is what was
 // called.
@@ -61,6 +76,7 @@ enum ExitCode {
   kExitInterrupted = 130,
 };
 ExitCode ExitCodeFor(const client::RunStepResult& result);
+ExitCode ExitCodeForError(const absl::Status& error);
 
 }  // namespace gantry::gantryctl
 

@@ -1,25 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "client/gantryctl/run.h"
 
+#include <memory>
+#include <set>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "client/gantryctl/health.h"
 #include "client/gantryctl/render.h"
+#include "client/gantryctl/report.h"
 #include "client/gantryctl/step_file.h"
+#include "client/gantryctl/steps.h"
 #include "client/gantryctl/text.h"
 #include "client/gantryctl/yaml.h"
 #include "gantry/client/client.h"
 
 namespace gantry::gantryctl {
 namespace {
-
-bool IsSet(const Environment& environment, const std::string& name) {
-  const std::optional<std::string> value = environment(name);
-  return value && !value->empty();
-}
-
-bool IsDumb(const Environment& environment) { return environment("TERM") == "dumb"; }
 
 // Reads the step file into the request; tells what is wrong and returns nothing if it cannot.
 std::optional<v1::RunStepRequest> MakeRequest(const RunStepFlags& flags, const World& world) {
@@ -53,26 +50,29 @@ std::optional<v1::RunStepRequest> MakeRequest(const RunStepFlags& flags, const W
 }
 
 absl::StatusOr<std::string> Render(const v1::RunStepResponse& response, const RunStepFlags& flags,
-                                   bool color) {
+                                   const Look& look) {
   switch (flags.output) {
     case OutputFormat::kJson:
       return RenderJson(response);
     case OutputFormat::kYaml:
       return RenderYaml(response);
     case OutputFormat::kTable:
+    case OutputFormat::kWide:
       break;
   }
-  return RenderTable(response, flags.dry_run, color);
+  return RenderTable(response, flags.dry_run, look);
 }
 
 int RunStep(const RunStepFlags& flags, const World& world) {
   const std::optional<v1::RunStepRequest> request = MakeRequest(flags, world);
   if (!request) return kExitUsage;
+  const std::shared_ptr<client::Connection> connection = ConnectOrTell(flags, world);
+  if (connection == nullptr) return kExitUsage;
 
-  const bool dumb = IsDumb(world.environment);
   const std::unique_ptr<Progress> progress =
-      world.err_is_terminal && !dumb ? MakeTerminalProgress(world.write_err, world.terminal_width)
-                                     : MakePlainProgress(world.write_err);
+      world.err_is_terminal && !IsDumb(world)
+          ? MakeTerminalProgress(world.write_err, world.terminal_width)
+          : MakePlainProgress(world.write_err);
   if (world.err_is_terminal) {
     progress->Show(absl::ZeroDuration(), absl::StrCat("calling ", flags.server));
   }
@@ -81,11 +81,11 @@ int RunStep(const RunStepFlags& flags, const World& world) {
   client::RunStepOptions options;
   options.timeout = flags.timeout;
   options.timing = world.timing;
-  const client::Client client(world.connect(flags.server));
   const client::RunStepResult result =
-      client.RunStepUntilDone(*request, options, [&](const client::RunStepProgress& now) {
-        progress->Show(now.elapsed, ProgressLine(now, flags.server));
-      });
+      client::Client(connection)
+          .RunStepUntilDone(*request, options, [&](const client::RunStepProgress& now) {
+            progress->Show(now.elapsed, ProgressLine(now, flags.server));
+          });
   progress->Finish();
 
   int exit_code = ExitCodeFor(result);
@@ -93,8 +93,8 @@ int RunStep(const RunStepFlags& flags, const World& world) {
   const bool is_result =
       result.ending == client::Ending::kVerdict || result.ending == client::Ending::kTimedOut;
   if (is_result && result.response) {
-    const bool color = world.out_is_terminal && !dumb && !IsSet(world.environment, "NO_COLOR");
-    const absl::StatusOr<std::string> text = Render(*result.response, flags, color);
+    const absl::StatusOr<std::string> text =
+        Render(*result.response, flags, LookOf(flags.output, world));
     std::string problem;
     if (!text.ok()) {
       problem = std::string(text.status().message());
@@ -108,8 +108,39 @@ int RunStep(const RunStepFlags& flags, const World& world) {
     }
   }
   const std::string failure = RenderFailure(result, flags.server);
-  if (!failure.empty()) world.write_err(absl::StrCat("gantryctl: ", failure));
+  if (!failure.empty()) Tell(world, absl::StrCat(failure, Advice(result.error, flags, world)));
   return exit_code;
+}
+
+// The names that only the service knows; none when it does not tell at once. Nobody is told why: a
+// shell has no place for it.
+std::vector<std::string> NamesFor(const CompleteFlags& flags, const World& world) {
+  constexpr absl::Duration kPatience = absl::Seconds(2);
+  using Names = Completion::Names;
+  if (!flags.service_known) return {};
+  const absl::StatusOr<std::shared_ptr<client::Connection>> connection = world.connect(flags);
+  if (!connection.ok()) return {};
+  std::set<std::string> names;
+  if (flags.completion.names == Names::kKinds) {
+    const auto kinds = (*connection)->ListStepKinds({}, kPatience);
+    if (!kinds.ok()) return {};
+    for (const v1::StepKind& kind : kinds->kinds()) names.insert(kind.uses());
+  } else {
+    v1::ListStageHealthRequest request;
+    request.set_page_size(1000);
+    const auto stages = (*connection)->ListStageHealth(request, kPatience);
+    if (!stages.ok()) return {};
+    for (const v1::StageHealth& health : stages->stages()) {
+      if (flags.completion.names == Names::kProjects) {
+        names.insert(health.project());
+      } else if (flags.completion.names == Names::kStageNames) {
+        names.insert(health.stage());
+      } else {
+        names.insert(absl::StrCat(health.project(), "/", health.stage()));
+      }
+    }
+  }
+  return {names.begin(), names.end()};
 }
 
 }  // namespace
@@ -118,6 +149,14 @@ int Run(const std::vector<std::string>& arguments, const World& world) {
   const CommandLine command = ParseCommandLine(arguments, world.environment);
   if (command.run_step) return RunStep(*command.run_step, world);
   if (command.health) return Health(*command.health, world);
+  if (command.steps) return Steps(*command.steps, world);
+  if (command.report_promotion) return ReportPromotion(*command.report_promotion, world);
+  if (command.report_indicator) return ReportIndicator(*command.report_indicator, world);
+  if (command.complete) {
+    const std::string answer =
+        RenderCompletion(command.complete->completion, NamesFor(*command.complete, world));
+    return answer.empty() || world.write_out(answer) ? kExitSucceeded : kExitFailed;
+  }
   for (const std::string& mistake : command.mistakes) {
     world.write_err(absl::StrCat("gantryctl: ", mistake, "\n"));
   }

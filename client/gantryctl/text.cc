@@ -127,13 +127,17 @@ std::string CutTo(const std::string& text, std::size_t width) {
   return text.substr(0, at) + "...";
 }
 
-std::string Table(const std::vector<std::string>& header,
-                  const std::vector<std::vector<std::string>>& rows) {
-  return GrowingTable(header).Add(rows);
+std::string Painted(const std::string& text, const char* sequence) {
+  return sequence == nullptr ? text : absl::StrCat(sequence, text, "\033[0m");
 }
 
-GrowingTable::GrowingTable(std::vector<std::string> header)
-    : header_(std::move(header)), widths_(header_.size()) {}
+std::string Table(const std::vector<std::string>& header,
+                  const std::vector<std::vector<std::string>>& rows, const Painter& painter) {
+  return GrowingTable(header, painter).Add(rows);
+}
+
+GrowingTable::GrowingTable(std::vector<std::string> header, Painter painter)
+    : header_(std::move(header)), painter_(std::move(painter)), widths_(header_.size()) {}
 
 std::string GrowingTable::Add(const std::vector<std::vector<std::string>>& rows) {
   std::vector<std::vector<std::string>> lines;
@@ -154,7 +158,7 @@ std::string GrowingTable::Add(const std::vector<std::vector<std::string>>& rows)
   std::string table;
   for (const std::vector<std::string>& line : lines) {
     for (std::size_t i = 0; i < widths_.size(); ++i) {
-      table += line[i];
+      table += Painted(line[i], painter_ ? painter_(header_[i], line[i]) : nullptr);
       if (i + 1 < widths_.size()) table.append(widths_[i] - Width(line[i]) + 2, ' ');
     }
     table += '\n';

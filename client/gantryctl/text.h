@@ -3,6 +3,7 @@
 #define GANTRY_CLIENT_GANTRYCTL_TEXT_H_
 
 #include <cstddef>
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -28,23 +29,31 @@ std::size_t Width(const std::string& text);
 // `text`, or as much of its beginning as fits into `width` characters with a mark that it was cut.
 std::string CutTo(const std::string& text, std::size_t width);
 
+// The escape sequence that a cell of a column is shown with; null: as it is.
+using Painter = std::function<const char*(const std::string& column, const std::string& cell)>;
+
+// `text` behind an escape sequence, and what ends it. Null: `text`.
+std::string Painted(const std::string& text, const char* sequence);
+
 // Rows under a header, in columns as wide as their widest cell, two blanks apart; each row ends in
 // a newline and has no blanks before it. Cells are shown by OneLine, an empty one as "-". Every row
-// has as many cells as the header.
+// has as many cells as the header. Without a painter there are no colors.
 std::string Table(const std::vector<std::string>& header,
-                  const std::vector<std::vector<std::string>>& rows);
+                  const std::vector<std::vector<std::string>>& rows,
+                  const Painter& painter = nullptr);
 
 // A table of which more rows come later, under columns that only ever get wider. A value for one
 // thread.
 class GrowingTable {
  public:
-  explicit GrowingTable(std::vector<std::string> header);
+  explicit GrowingTable(std::vector<std::string> header, Painter painter = nullptr);
 
   // These rows, as Table shows them; under the header the first time.
   std::string Add(const std::vector<std::vector<std::string>>& rows);
 
  private:
   const std::vector<std::string> header_;
+  const Painter painter_;
   std::vector<std::size_t> widths_;
   bool headed_ = false;
 };

@@ -33,6 +33,13 @@ std::vector<std::string> With(const std::vector<std::string>& more) {
   return arguments;
 }
 
+std::vector<std::string> Indicator(const std::vector<std::string>& more) {
+  std::vector<std::string> arguments = {"report",  "indicator", "--project", "shop",
+                                        "--stage", "prod",      "--name",    "smoke"};
+  arguments.insert(arguments.end(), more.begin(), more.end());
+  return arguments;
+}
+
 TEST(CommandLineTest, TheLeastThatIsNeeded) {
   const CommandLine line = Parse(With({"step.yaml"}));
   ASSERT_TRUE(line.run_step) << ::testing::PrintToString(line.mistakes);
@@ -180,7 +187,9 @@ TEST_P(CommandLineMistakeTest, EveryMistakeIsTold) {
 INSTANTIATE_TEST_SUITE_P(
     Cases, CommandLineMistakeTest,
     ::testing::ValuesIn(std::vector<MistakeCase>{
-        {"NoCommand", {}, {"A command is missing; expected run-step, health or version"}},
+        {"NoCommand",
+         {},
+         {"A command is missing; expected run-step, health, steps, report, completion or version"}},
         {"UnknownCommand", {"frob", "x"}, {"There is no command \"frob\""}},
         {"UnknownFlagWithoutACommand", {"--frob"}, {"There is no flag \"--frob\""}},
         {"FlagsBeforeTheCommand",
@@ -189,11 +198,13 @@ INSTANTIATE_TEST_SUITE_P(
           "--stage is missing", "--promotion is missing"}},
         {"NothingGiven",
          {"run-step"},
-         {"--project is missing; expected --project NAME, or the variable GANTRY_PROJECT",
+         {"--project is missing; expected --project PROJECT, or the variable GANTRY_PROJECT",
           "--stage is missing", "--promotion is missing"}},
         {"NoFile", With({}), {"The step file is missing"}},
         {"TwoFiles", With({"a", "b"}), {"Nothing is expected at \"b\""}},
-        {"FileTwice", With({"-f", "a", "b"}), {"The step file is given twice"}},
+        {"FileTwice",
+         With({"-f", "a", "b"}),
+         {"The step file is \"b\"; expected nothing, since it is given as --file \"a\" already"}},
         {"UnknownFlag", With({"--frob=1", "f"}), {"There is no flag \"--frob\""}},
         {"UnknownShortFlag", With({"-x", "f"}), {"There is no flag \"-x\""}},
         {"NoValue", With({"f", "--actor"}), {"--actor has no value"}},
@@ -201,7 +212,8 @@ INSTANTIATE_TEST_SUITE_P(
         {"SeveralMistakes",
          With({"f", "--timeout", "5", "-o", "xml", "--server", "localhost"}),
          {"--server is \"localhost\"; expected the gRPC address",
-          "--timeout is \"5\"; expected a duration", "--output is \"xml\"; expected table"}},
+          "--timeout is \"5\"; expected a duration",
+          "--output is \"xml\"; expected table, wide, json"}},
         {"AVariableIsNamed",
          With({"f"}),
          {"GANTRY_TIMEOUT is \"soon\"; expected a duration"},
@@ -233,9 +245,199 @@ INSTANTIATE_TEST_SUITE_P(
         {"HealthWithSeveralMistakes",
          {"health", "a/b/c", "--timeout", "5", "-o", "xml", "--server", "x"},
          {"--server is \"x\"", "--timeout is \"5\"", "--output is \"xml\"", "The Stage is"}},
+        {"UnknownCommandWithANearOne",
+         {"helth"},
+         {"There is no command \"helth\"; did you mean health? Expected run-step, health"}},
+        {"ReportOfNothing",
+         {"report"},
+         {"A command is missing; expected promotion or indicator, see gantryctl report --help."}},
+        {"ReportOfSomethingElse", {"report", "frob"}, {"There is no command \"frob\"; expected"}},
+        {"PromotionWithoutAPhase",
+         {"report", "promotion", "--project", "a", "--stage", "b", "--promotion", "c"},
+         {"--phase is missing; expected --phase running|succeeded|failed|errored|aborted."}},
+        {"PromotionInNoPhase",
+         {"report", "promotion", "--project", "a", "--stage", "b", "--promotion", "c", "--phase",
+          "unspecified"},
+         {"--phase is \"unspecified\"; expected running, succeeded"}},
+        {"IndicatorWithoutAState",
+         Indicator({}),
+         {"--state is missing; expected --state healthy|"}},
+        {"IndicatorInNoState",
+         Indicator({"--state", "fine"}),
+         {"--state is \"fine\"; expected healthy, not-applicable"}},
+        {"IndicatorRemovedAndReported",
+         Indicator({"--remove", "--state", "healthy"}),
+         {"--remove is given together with --state"}},
+        {"IndicatorForNoTime",
+         Indicator({"--state", "healthy", "--ttl", "0s"}),
+         {"--ttl is \"0s\"; expected a duration above zero"}},
+        {"TwoTokens",
+         {"steps", "--token", "t", "--token-file", "f"},
+         {"--token and --token-file are both given"}},
+        {"TwoTokensByVariables",
+         {"steps"},
+         {"GANTRY_TOKEN and GANTRY_TOKEN_FILE are both given"},
+         {{"GANTRY_TOKEN", "t"}, {"GANTRY_TOKEN_FILE", "f"}}},
+        {"ATokenThatIsNone",
+         {"steps", "--token", "a secret"},
+         {"--token is no token; expected a bearer token"}},
+        {"ACertificateWithoutAKey",
+         {"steps", "--cert-file", "c"},
+         {"--cert-file is given without --key-file"}},
+        {"AKeyWithoutACertificate",
+         {"steps"},
+         {"GANTRY_KEY_FILE is given without --cert-file"},
+         {{"GANTRY_KEY_FILE", "k"}}},
+        {"PlaintextWithACa",
+         {"steps", "--plaintext", "--ca-file", "f"},
+         {"--ca-file is for TLS, and --plaintext asks for none"}},
+        {"NeitherPlaintextNorNot",
+         {"steps", "--plaintext=maybe"},
+         {"--plaintext is \"maybe\"; expected true or false"}},
+        {"ATokenElsewhereInPlaintext",
+         {"steps", "--server", "gantry.example:1", "--plaintext", "--token", "t"},
+         {"A token is not sent to gantry.example:1 in plain text"}},
+        {"NoShell", {"completion"}, {"The shell is missing; expected bash, zsh or fish."}},
+        {"AnotherShell", {"completion", "tcsh"}, {"The shell is \"tcsh\"; expected bash"}},
         {"VersionOfSomething", {"version", "x"}, {"Nothing is expected at \"x\""}},
     }),
     [](const auto& test) { return test.param.name; });
+
+TEST(CommandLineTest, StepsTakeAKind) {
+  const CommandLine all = Parse({"steps"});
+  ASSERT_TRUE(all.steps) << ::testing::PrintToString(all.mistakes);
+  EXPECT_EQ(all.steps->kind, "");
+  EXPECT_EQ(all.steps->timeout, absl::Seconds(30));
+  const CommandLine one = Parse({"steps", "argocd-update", "-o", "wide"});
+  ASSERT_TRUE(one.steps) << ::testing::PrintToString(one.mistakes);
+  EXPECT_EQ(one.steps->kind, "argocd-update");
+  EXPECT_EQ(one.steps->output, OutputFormat::kWide);
+}
+
+TEST(CommandLineTest, APromotionIsReported) {
+  const CommandLine line = Parse({"report", "promotion", "--project", "shop", "--stage", "prod",
+                                  "--promotion", "p-1", "--phase", "succeeded", "--message", "m"});
+  ASSERT_TRUE(line.report_promotion) << ::testing::PrintToString(line.mistakes);
+  EXPECT_EQ(line.report_promotion->project, "shop");
+  EXPECT_EQ(line.report_promotion->stage, "prod");
+  EXPECT_EQ(line.report_promotion->promotion, "p-1");
+  EXPECT_EQ(line.report_promotion->phase, v1::PROMOTION_PHASE_SUCCEEDED);
+  EXPECT_EQ(line.report_promotion->message, "m");
+}
+
+TEST(CommandLineTest, AnIndicatorIsReportedOrRemoved) {
+  const CommandLine line = Parse(Indicator({"--state", "not-applicable", "--ttl", "10m"}));
+  ASSERT_TRUE(line.report_indicator) << ::testing::PrintToString(line.mistakes);
+  EXPECT_EQ(line.report_indicator->name, "smoke");
+  EXPECT_EQ(line.report_indicator->state, v1::HEALTH_STATE_NOT_APPLICABLE);
+  EXPECT_EQ(line.report_indicator->ttl, absl::Minutes(10));
+  EXPECT_FALSE(line.report_indicator->remove);
+  const CommandLine removed = Parse(Indicator({"--remove"}));
+  ASSERT_TRUE(removed.report_indicator) << ::testing::PrintToString(removed.mistakes);
+  EXPECT_TRUE(removed.report_indicator->remove);
+  EXPECT_EQ(removed.report_indicator->state, v1::HEALTH_STATE_UNSPECIFIED);
+}
+
+TEST(CommandLineTest, NamesOfCommandsAreOrdinaryWordsBehindOne) {
+  const CommandLine line = Parse({"health", "report"});
+  ASSERT_TRUE(line.health) << ::testing::PrintToString(line.mistakes);
+  EXPECT_EQ(line.health->project, "report");
+}
+
+TEST(CommandLineTest, HowTheConnectionIsSecured) {
+  const struct {
+    std::string name;
+    std::vector<std::string> arguments;
+    bool plaintext;
+    Variables variables = {};
+  } cases[] = {
+      {"Loopback", {"--server", "127.0.0.1:1"}, true},
+      {"UnixSocket", {"--server", "unix:/run/g.sock"}, true},
+      {"Elsewhere", {"--server", "gantry.example:443"}, false},
+      {"ElsewhereInPlaintext", {"--server", "gantry.example:443", "--plaintext"}, true},
+      {"ElsewhereInPlaintextByVariable",
+       {"--server", "gantry.example:443"},
+       true,
+       {{"GANTRY_PLAINTEXT", "true"}}},
+      {"LoopbackWithTls", {"--plaintext=false"}, false},
+      {"LoopbackWithTlsByVariable", {}, false, {{"GANTRY_PLAINTEXT", "false"}}},
+      {"LoopbackWithACa", {"--ca-file", "ca"}, false},
+      {"LoopbackWithACertificate", {"--cert-file", "c", "--key-file", "k"}, false},
+      {"LoopbackWithAToken", {"--token", "t"}, false},
+      {"LoopbackWithATokenFile", {"--token-file", "t"}, false},
+      {"LoopbackWithATokenByVariable", {}, false, {{"GANTRY_TOKEN", "t"}}},
+      {"LoopbackWithATokenInPlaintext", {"--token", "t", "--plaintext"}, true},
+      {"PlaintextWinsOverTheVariableOfACa", {"--plaintext"}, true, {{"GANTRY_CA_FILE", "ca"}}},
+      {"ACaWinsOverTheVariableOfPlaintext",
+       {"--ca-file", "ca"},
+       false,
+       {{"GANTRY_PLAINTEXT", "true"}}},
+  };
+  for (const auto& test : cases) {
+    std::vector<std::string> arguments = {"steps"};
+    arguments.insert(arguments.end(), test.arguments.begin(), test.arguments.end());
+    const CommandLine line = Parse(arguments, test.variables);
+    ASSERT_TRUE(line.steps) << test.name << ::testing::PrintToString(line.mistakes);
+    EXPECT_EQ(line.steps->plaintext, test.plaintext) << test.name;
+    if (test.plaintext) {
+      EXPECT_EQ(line.steps->ca_file, "") << test.name;
+    }
+  }
+}
+
+TEST(CommandLineTest, EveryFlagOfTheConnectionHasAVariable) {
+  const CommandLine line = Parse({"steps"}, {{"GANTRY_SERVER", "a:1"},
+                                             {"GANTRY_TOKEN_FILE", "t"},
+                                             {"GANTRY_CA_FILE", "ca"},
+                                             {"GANTRY_CERT_FILE", "c"},
+                                             {"GANTRY_KEY_FILE", "k"}});
+  ASSERT_TRUE(line.steps) << ::testing::PrintToString(line.mistakes);
+  EXPECT_EQ(line.steps->server, "a:1");
+  EXPECT_EQ(line.steps->token_file, "t");
+  EXPECT_EQ(line.steps->ca_file, "ca");
+  EXPECT_EQ(line.steps->cert_file, "c");
+  EXPECT_EQ(line.steps->key_file, "k");
+  // The flag wins over the other variable, too.
+  const CommandLine token = Parse({"steps", "--token", "x"}, {{"GANTRY_TOKEN_FILE", "t"}});
+  ASSERT_TRUE(token.steps);
+  EXPECT_EQ(token.steps->token, "x");
+  EXPECT_EQ(token.steps->token_file, "");
+  EXPECT_EQ(Parse({"steps"}, {{"GANTRY_TOKEN", "x"}}).steps->token, "x");
+}
+
+TEST(CommandLineTest, EveryCommandHasHelpWithExamples) {
+  for (const std::vector<std::string>& command :
+       std::vector<std::vector<std::string>>{{},
+                                             {"run-step"},
+                                             {"health"},
+                                             {"steps"},
+                                             {"report"},
+                                             {"report", "promotion"},
+                                             {"report", "indicator"},
+                                             {"completion"},
+                                             {"version"}}) {
+    std::vector<std::string> arguments = command;
+    arguments.push_back("--help");
+    const CommandLine line = Parse(arguments);
+    std::string name = "gantryctl";
+    for (const std::string& word : command) name += " " + word;
+    EXPECT_THAT(line.text, HasSubstr("Usage: " + name + " ")) << name;
+    const std::size_t examples = line.text.find("\nExamples:\n");
+    ASSERT_NE(examples, std::string::npos) << name;
+    EXPECT_THAT(line.text.substr(examples), HasSubstr(name)) << name;
+    // CLI11 would have to wrap, and does not.
+    EXPECT_THAT(line.text, ::testing::EndsWith("\n")) << name;
+  }
+}
+
+TEST(CommandLineTest, CompletionScriptsAndWordsToComplete) {
+  for (const std::string shell : {"bash", "zsh", "fish"}) {
+    EXPECT_THAT(Parse({"completion", shell}).text, HasSubstr("gantryctl completion " + shell));
+  }
+  const CommandLine line = Parse({"__complete", "--", "--server", "a:1", "--", ""});
+  ASSERT_TRUE(line.complete);
+  EXPECT_FALSE(line.complete->completion.candidates.empty());
+}
 
 TEST(CommandLineTest, HelpAndVersionArePrinted) {
   for (const std::vector<std::string>& arguments :

@@ -5,6 +5,8 @@
 #include <gtest/gtest.h>
 
 #include <cstdlib>
+#include <optional>
+#include <string>
 
 #include "gantry/client/client.h"
 #include "gantry/client/errors.h"
@@ -49,7 +51,9 @@ TEST(ConnectionTest, RetryInfoCrossesTheWire) {
   FakeTiming timing;
   RunStepOptions options;
   options.timing = &timing;
-  EXPECT_EQ(Client(Connect(service.address())).RunStepUntilDone({}, options).ending,
+  ChannelOptions channel;
+  channel.retries = false;
+  EXPECT_EQ(Client(Connect(service.address(), channel)).RunStepUntilDone({}, options).ending,
             Ending::kVerdict);
   EXPECT_THAT(timing.sleeps, ElementsAre(absl::Milliseconds(7500)));
 }
@@ -145,6 +149,122 @@ TEST(ConnectionTest, CallCredentialsAreNotSentInPlainText) {
   const absl::Status error = Connect(service.address(), options)->RunStep({}, kAmple).status();
   EXPECT_TRUE(absl::IsUnauthenticated(error)) << error;
   EXPECT_TRUE(service.requests().empty());
+}
+
+grpc::Status Away() { return GrpcError(grpc::StatusCode::UNAVAILABLE, "away for a moment"); }
+
+TEST(ConnectionTest, AnUnavailableServiceIsCalledThreeTimes) {
+  ScriptedService service({Away(), Away(), Answer(v1::STEP_STATUS_SUCCEEDED, "done")});
+  const absl::StatusOr<v1::RunStepResponse> response =
+      Connect(service.address())->RunStep({}, kAmple);
+  ASSERT_TRUE(response.ok()) << response.status();
+  EXPECT_EQ(response->message(), "done");
+
+  ScriptedService away({Away()});
+  EXPECT_TRUE(absl::IsUnavailable(Connect(away.address())->RunStep({}, kAmple).status()));
+  EXPECT_EQ(away.requests().size(), 3u);
+}
+
+TEST(ConnectionTest, OtherErrorsAreNotRepeated) {
+  for (const grpc::StatusCode code :
+       {grpc::StatusCode::RESOURCE_EXHAUSTED, grpc::StatusCode::PERMISSION_DENIED,
+        grpc::StatusCode::NOT_FOUND, grpc::StatusCode::INTERNAL}) {
+    ScriptedService service({GrpcError(code, "no"), Answer(v1::STEP_STATUS_SUCCEEDED)});
+    EXPECT_FALSE(Connect(service.address())->RunStep({}, kAmple).ok());
+    EXPECT_EQ(service.requests().size(), 1u) << code;
+  }
+}
+
+TEST(ConnectionTest, WithoutRetriesEveryFailureIsTold) {
+  ScriptedService service({Away(), Answer(v1::STEP_STATUS_SUCCEEDED)});
+  ChannelOptions options;
+  options.retries = false;
+  EXPECT_TRUE(
+      absl::IsUnavailable(Connect(service.address(), options)->RunStep({}, kAmple).status()));
+  EXPECT_EQ(service.requests().size(), 1u);
+}
+
+TEST(ConnectionTest, AServiceThatWantsNoRetriesIsObeyed) {
+  ScriptedService service({Away(), Answer(v1::STEP_STATUS_SUCCEEDED)});
+  service.PushBack("-1");
+  EXPECT_TRUE(absl::IsUnavailable(Connect(service.address())->RunStep({}, kAmple).status()));
+  EXPECT_EQ(service.requests().size(), 1u);
+}
+
+TEST(ConnectionTest, LoopbackAddresses) {
+  const struct {
+    const char* address;
+    bool loopback;
+  } cases[] = {
+      {"127.0.0.1:50051", true},
+      {"127.8.9.10:1", true},
+      {"localhost:50051", true},
+      {"LocalHost:50051", true},
+      {"[::1]:50051", true},
+      {"[0:0:0:0:0:0:0:1]:1", true},
+      {"dns:///localhost:1", true},
+      {"dns:127.0.0.1:1", true},
+      {"ipv4:127.0.0.1:1", true},
+      {"ipv6:[::1]:1", true},
+      {"unix:/run/gantry.sock", true},
+      {"unix-abstract:gantry", true},
+      {"gantry.example:443", false},
+      {"10.0.0.1:50051", false},
+      {"[2001:db8::1]:1", false},
+      {"0.0.0.0:1", false},
+      {"127.0.0.1.example.com:1", false},
+      {"127.example.com:1", false},
+      {"localhost.example.com:1", false},
+      {"dns://203.0.113.1/localhost:1", false},
+      {"ipv4:127.0.0.1:1,203.0.113.1:1", false},
+      {"ipv6:[::1]:1,[2001:db8::1]:1", false},
+      {"[::1:1", false},
+      {"", false},
+  };
+  for (const auto& test : cases) {
+    EXPECT_EQ(IsLoopback(test.address), test.loopback) << test.address;
+  }
+}
+
+TEST(ConnectionTest, ATokenIsAskedForBeforeEachCall) {
+  ScriptedService service({Running()});
+  int calls = 0;
+  ChannelOptions options;
+  options.token = [&calls]() -> absl::StatusOr<std::string> {
+    return absl::StrCat("token-", ++calls);
+  };
+  const auto connection = Connect(service.address(), options);
+  ASSERT_TRUE(connection->RunStep({}, kAmple).ok());
+  ASSERT_TRUE(connection->RunStep({}, kAmple).ok());
+  EXPECT_THAT(service.authorizations(), ElementsAre("Bearer token-1", "Bearer token-2"));
+}
+
+TEST(ConnectionTest, WithoutATokenNothingIsSent) {
+  ScriptedService service({Running()}, "127.0.0.1:0",
+                          HealthScript{{}, {}, {{{Synced()}, std::nullopt}}});
+  for (const std::string token : {"", "two words", "line\nend", "\xc3\xa4"}) {
+    ChannelOptions options;
+    options.token = [token]() -> absl::StatusOr<std::string> {
+      if (token.empty()) return absl::InvalidArgumentError("no such file");
+      return token;
+    };
+    const auto connection = Connect(service.address(), options);
+    const absl::Status error = connection->RunStep({}, kAmple).status();
+    EXPECT_TRUE(NotSent(error)) << error;
+    const absl::Status of_stream =
+        connection->WatchStageHealth({}, kAmple, kAmple)->Read().status();
+    EXPECT_TRUE(NotSent(of_stream)) << of_stream;
+  }
+  EXPECT_TRUE(service.requests().empty());
+  EXPECT_TRUE(service.watch_requests().empty());
+}
+
+TEST(ConnectionTest, ATokenIsNotSentElsewhereInPlainText) {
+  ChannelOptions options;
+  options.token = []() -> absl::StatusOr<std::string> { return std::string("secret"); };
+  const absl::Status error = Connect("203.0.113.1:1", options)->RunStep({}, kAmple).status();
+  EXPECT_TRUE(absl::IsFailedPrecondition(error)) << error;
+  EXPECT_TRUE(NotSent(error));
 }
 
 }  // namespace

@@ -45,7 +45,9 @@ TEST(HealthConnectionTest, PagesAreFollowed) {
   FakeTiming timing;
   CallOptions options;
   options.timing = &timing;
-  const auto all = Client(Connect(service.address())).ListStageHealth({}, options);
+  ChannelOptions channel;
+  channel.retries = false;
+  const auto all = Client(Connect(service.address(), channel)).ListStageHealth({}, options);
   ASSERT_TRUE(all.ok()) << all.status();
   EXPECT_EQ(all->stages_size(), 2);
   EXPECT_THAT(timing.sleeps, ElementsAre(absl::Seconds(5)));

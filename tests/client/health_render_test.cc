@@ -332,13 +332,13 @@ TEST(HealthFailureTest, SaysWhatHappenedAndExitsSo) {
        false, "  project: not a DNS-1123 label\n", kExitUsage},
   };
   for (const auto& test : cases) {
-    const std::string text =
-        RenderHealthFailure(test.error, "here:1", absl::Milliseconds(12300), test.told);
+    const std::string text = RenderCallFailure(test.error, "here:1", absl::Milliseconds(12300),
+                                               "tell the health", test.told);
     EXPECT_THAT(text, HasSubstr(test.text)) << test.name;
     EXPECT_EQ(text.back(), '\n') << test.name;
-    EXPECT_EQ(ExitCodeForHealth(test.error), test.code) << test.name;
+    EXPECT_EQ(ExitCodeForError(test.error), test.code) << test.name;
   }
-  EXPECT_EQ(ExitCodeForHealth(absl::OkStatus()), kExitSucceeded);
+  EXPECT_EQ(ExitCodeForError(absl::OkStatus()), kExitSucceeded);
 }
 
 }  // namespace

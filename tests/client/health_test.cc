@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "client/gantryctl/render.h"
+#include "client/gantryctl/run.h"
 #include "tests/client/answers.h"
 #include "tests/client/scripted_connection.h"
 
@@ -45,8 +46,8 @@ class HealthTest : public ::testing::Test {
       return !out_is_full_;
     };
     world_.write_err = [this](const std::string& text) { err_ += text; };
-    world_.connect = [this](const std::string& address) {
-      address_ = address;
+    world_.connect = [this](const ServiceFlags& flags) {
+      address_ = flags.server;
       return connection_;
     };
     world_.on_asking = [this] { told_.push_back("asking"); };

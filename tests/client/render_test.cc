@@ -133,7 +133,7 @@ std::vector<TableCase> TableCases() {
 class RenderTableTest : public ::testing::TestWithParam<TableCase> {};
 
 TEST_P(RenderTableTest, IsThisText) {
-  EXPECT_EQ(RenderTable(GetParam().response, GetParam().dry_run, GetParam().color),
+  EXPECT_EQ(RenderTable(GetParam().response, GetParam().dry_run, Look{GetParam().color, false}),
             GetParam().text);
 }
 
@@ -144,7 +144,8 @@ TEST(RenderTableTest, APatchThatIsAbsurdlyDeepIsShownAsItIs) {
   v1::RunStepResponse response = Answer(v1::STEP_STATUS_RUNNING);
   const std::string deep = std::string(200000, '[') + std::string(200000, ']');
   AddApplication(response, "a", v1::ApplicationOutcome::ACTION_SYNC_STARTED).set_patch(deep);
-  EXPECT_THAT(RenderTable(response, true, false), HasSubstr("Patch for argocd/a:\n" + deep + "\n"));
+  EXPECT_THAT(RenderTable(response, true, Look()),
+              HasSubstr("Patch for argocd/a:\n" + deep + "\n"));
 }
 
 TEST(RenderJsonTest, IsProtobufsJson) {
@@ -299,18 +300,16 @@ TEST(FailureTest, ATimeoutWithoutAJudgementSaysWhy) {
   EXPECT_THAT(text, HasSubstr("The step was last RUNNING (OPERATION_RUNNING): an operation runs"));
 }
 
-TEST(FailureTest, AnUnreachableServiceIsNamedWithWhatToDo) {
+TEST(FailureTest, AnUnreachableServiceIsNamed) {
   const std::string never =
       RenderFailure(Result(Ending::kUnreachable, std::nullopt, Refused()), "here:1");
   EXPECT_THAT(never, HasSubstr("no Gantry service answers at here:1, tried for 1m30s: "
                                "UNAVAILABLE: connection refused"));
-  EXPECT_THAT(never, HasSubstr("--server or GANTRY_SERVER"));
 
   const std::string later =
       RenderFailure(Result(Ending::kUnreachable, Running(), Refused()), "here:1");
   EXPECT_THAT(later, HasSubstr("the service at here:1 does not answer any more"));
   EXPECT_THAT(later, HasSubstr("The step was last RUNNING"));
-  EXPECT_THAT(later, Not(HasSubstr("GANTRY_SERVER")));
 }
 
 }  // namespace

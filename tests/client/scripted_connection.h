@@ -71,6 +71,18 @@ class ScriptedConnection : public Connection {
       const v1::ListStageHealthRequest& request, absl::Duration timeout) override {
     return list.Call(request, timeout, timing_);
   }
+  absl::StatusOr<v1::ReportPromotionResponse> ReportPromotion(
+      const v1::ReportPromotionRequest& request, absl::Duration timeout) override {
+    return report_promotion.Call(request, timeout, timing_);
+  }
+  absl::StatusOr<v1::ReportIndicatorResponse> ReportIndicator(
+      const v1::ReportIndicatorRequest& request, absl::Duration timeout) override {
+    return report_indicator.Call(request, timeout, timing_);
+  }
+  absl::StatusOr<v1::ListStepKindsResponse> ListStepKinds(const v1::ListStepKindsRequest& request,
+                                                          absl::Duration timeout) override {
+    return kinds.Call(request, timeout, timing_);
+  }
   std::unique_ptr<HealthStream> WatchStageHealth(const v1::WatchStageHealthRequest& request,
                                                  absl::Duration connect_timeout,
                                                  absl::Duration timeout) override {
@@ -85,6 +97,9 @@ class ScriptedConnection : public Connection {
   std::vector<absl::Duration> timeouts;
   ScriptedMethod<v1::GetStageHealthRequest, v1::GetStageHealthResponse> get;
   ScriptedMethod<v1::ListStageHealthRequest, v1::ListStageHealthResponse> list;
+  ScriptedMethod<v1::ReportPromotionRequest, v1::ReportPromotionResponse> report_promotion;
+  ScriptedMethod<v1::ReportIndicatorRequest, v1::ReportIndicatorResponse> report_indicator;
+  ScriptedMethod<v1::ListStepKindsRequest, v1::ListStepKindsResponse> kinds;
   std::vector<ScriptedStream> streams;  // the last one over and over
   std::vector<v1::WatchStageHealthRequest> watch_requests;
   std::vector<absl::Duration> connect_timeouts;

@@ -51,11 +51,13 @@ struct HealthScript {
 class ScriptedService : public v1::PromotionStepService::Service {
  public:
   explicit ScriptedService(std::vector<WireAnswer> script,
-                           const std::string& listen = "127.0.0.1:0", HealthScript health = {})
+                           const std::string& listen = "127.0.0.1:0", HealthScript health = {},
+                           const std::shared_ptr<grpc::ServerCredentials>& credentials =
+                               grpc::InsecureServerCredentials())
       : script_(std::move(script)), health_(std::move(health)) {
     grpc::ServerBuilder builder;
     int port = 0;
-    builder.AddListeningPort(listen, grpc::InsecureServerCredentials(), &port);
+    builder.AddListeningPort(listen, credentials, &port);
     builder.RegisterService(this);
     server_ = builder.BuildAndStart();
     address_ = absl::StrCat("127.0.0.1:", port);
@@ -80,6 +82,12 @@ class ScriptedService : public v1::PromotionStepService::Service {
   void SwallowCalls() {
     const absl::MutexLock lock(&mutex_);
     swallow_ = true;
+  }
+
+  // Sends `grpc-retry-pushback-ms` with every answer to RunStep.
+  void PushBack(const std::string& milliseconds) {
+    const absl::MutexLock lock(&mutex_);
+    push_back_ = milliseconds;
   }
 
   // Returns once `count` calls have come.
@@ -116,6 +124,19 @@ class ScriptedService : public v1::PromotionStepService::Service {
     const absl::MutexLock lock(&mutex_);
     return requests_;
   }
+  std::vector<v1::ReportPromotionRequest> promotion_reports() {
+    const absl::MutexLock lock(&mutex_);
+    return promotion_reports_;
+  }
+  std::vector<v1::ReportIndicatorRequest> indicator_reports() {
+    const absl::MutexLock lock(&mutex_);
+    return indicator_reports_;
+  }
+  // The header `authorization` of each RunStep call; empty where there was none.
+  std::vector<std::string> authorizations() {
+    const absl::MutexLock lock(&mutex_);
+    return authorizations_;
+  }
   std::string user_agent() {
     const absl::MutexLock lock(&mutex_);
     return user_agent_;
@@ -129,6 +150,12 @@ class ScriptedService : public v1::PromotionStepService::Service {
     if (agent != context->client_metadata().end()) {
       user_agent_.assign(agent->second.data(), agent->second.size());
     }
+    const auto authorization = context->client_metadata().find("authorization");
+    authorizations_.push_back(
+        authorization == context->client_metadata().end()
+            ? ""
+            : std::string(authorization->second.data(), authorization->second.size()));
+    if (!push_back_.empty()) context->AddTrailingMetadata("grpc-retry-pushback-ms", push_back_);
     if (swallow_) {
       mutex_.Await(absl::Condition(&stopping_));
       return grpc::Status::CANCELLED;
@@ -147,6 +174,25 @@ class ScriptedService : public v1::PromotionStepService::Service {
                                v1::ListStageHealthResponse* response) override {
     const absl::MutexLock lock(&mutex_);
     return AnswerFrom(health_.list, *request, list_requests_, *response);
+  }
+  grpc::Status ReportPromotion(grpc::ServerContext*, const v1::ReportPromotionRequest* request,
+                               v1::ReportPromotionResponse*) override {
+    const absl::MutexLock lock(&mutex_);
+    promotion_reports_.push_back(*request);
+    return grpc::Status::OK;
+  }
+  grpc::Status ReportIndicator(grpc::ServerContext*, const v1::ReportIndicatorRequest* request,
+                               v1::ReportIndicatorResponse*) override {
+    const absl::MutexLock lock(&mutex_);
+    indicator_reports_.push_back(*request);
+    return grpc::Status::OK;
+  }
+  grpc::Status ListStepKinds(grpc::ServerContext*, const v1::ListStepKindsRequest*,
+                             v1::ListStepKindsResponse* response) override {
+    for (const char* const uses : {"argocd-update", "argocd-wait"}) {
+      response->add_kinds()->set_uses(uses);
+    }
+    return grpc::Status::OK;
   }
   grpc::Status WatchStageHealth(grpc::ServerContext*, const v1::WatchStageHealthRequest* request,
                                 grpc::ServerWriter<v1::WatchStageHealthResponse>* writer) override {
@@ -184,6 +230,10 @@ class ScriptedService : public v1::PromotionStepService::Service {
   std::vector<v1::GetStageHealthRequest> get_requests_ ABSL_GUARDED_BY(mutex_);
   std::vector<v1::ListStageHealthRequest> list_requests_ ABSL_GUARDED_BY(mutex_);
   std::vector<v1::WatchStageHealthRequest> watch_requests_ ABSL_GUARDED_BY(mutex_);
+  std::vector<v1::ReportPromotionRequest> promotion_reports_ ABSL_GUARDED_BY(mutex_);
+  std::vector<v1::ReportIndicatorRequest> indicator_reports_ ABSL_GUARDED_BY(mutex_);
+  std::vector<std::string> authorizations_ ABSL_GUARDED_BY(mutex_);
+  std::string push_back_ ABSL_GUARDED_BY(mutex_);
   std::string user_agent_ ABSL_GUARDED_BY(mutex_);
   bool swallow_ ABSL_GUARDED_BY(mutex_) = false;
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;

@@ -129,6 +129,24 @@ absl::StatusOr<v1::ListStageHealthResponse> Client::ListStageHealth(
   }
 }
 
+absl::Status Client::ReportPromotion(const v1::ReportPromotionRequest& request,
+                                     const CallOptions& options) const {
+  Attempts attempts(options.timeout, options.unreachable_timeout, TimingOf(options));
+  return Repeat(*connection_, &Connection::ReportPromotion, request, options, attempts).status();
+}
+
+absl::Status Client::ReportIndicator(const v1::ReportIndicatorRequest& request,
+                                     const CallOptions& options) const {
+  Attempts attempts(options.timeout, options.unreachable_timeout, TimingOf(options));
+  return Repeat(*connection_, &Connection::ReportIndicator, request, options, attempts).status();
+}
+
+absl::StatusOr<v1::ListStepKindsResponse> Client::ListStepKinds(const CallOptions& options) const {
+  Attempts attempts(options.timeout, options.unreachable_timeout, TimingOf(options));
+  return Repeat(*connection_, &Connection::ListStepKinds, v1::ListStepKindsRequest(), options,
+                attempts);
+}
+
 RunStepResult Client::RunStepUntilDone(
     v1::RunStepRequest request, const RunStepOptions& options,
     const std::function<void(const RunStepProgress&)>& on_progress) const {

@@ -58,6 +58,16 @@ class Client {
   absl::StatusOr<v1::ListStageHealthResponse> ListStageHealth(
       v1::ListStageHealthRequest request, const CallOptions& options = {}) const;
 
+  // Reports where a promotion is, or what somebody says about a Stage. Retried as with
+  // GetStageHealth: a report that arrives twice says the same.
+  absl::Status ReportPromotion(const v1::ReportPromotionRequest& request,
+                               const CallOptions& options = {}) const;
+  absl::Status ReportIndicator(const v1::ReportIndicatorRequest& request,
+                               const CallOptions& options = {}) const;
+
+  // The kinds of step that the service can carry out. Retried as with GetStageHealth.
+  absl::StatusOr<v1::ListStepKindsResponse> ListStepKinds(const CallOptions& options = {}) const;
+
  private:
   std::shared_ptr<Connection> connection_;
 };

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "gantry/client/connection.h"
 
+#include <arpa/inet.h>
 #include <grpcpp/channel.h>
 #include <grpcpp/client_context.h>
 #include <grpcpp/create_channel.h>
@@ -11,7 +12,9 @@
 #include <chrono>
 #include <utility>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
 #include "gantry/client/errors.h"
 #include "gantry/v1/promotion_step_service.grpc.pb.h"
 
@@ -21,14 +24,35 @@ namespace {
 // A dry run of a step with many Applications answers with all their patches.
 constexpr int kMaxReceiveBytes = 64 << 20;
 
-// Whether `address` is on this machine.
-bool IsLocal(const std::string& address) {
-  for (const char* const begin :
-       {"127.", "localhost:", "[::1]:", "unix:", "unix-abstract:", "ipv4:127.",
-        "ipv6:[::1]:", "dns:localhost:", "dns:///localhost:", "dns:127.", "dns:///127."}) {
-    if (address.rfind(begin, 0) == 0) return true;
-  }
-  return false;
+// The numbers are documented with ChannelOptions::retries. gRPC draws each pause between zero and
+// its backoff.
+constexpr char kServiceConfig[] = R"({
+  "methodConfig": [{
+    "name": [
+      {"service": "gantry.v1.PromotionStepService", "method": "RunStep"},
+      {"service": "gantry.v1.PromotionStepService", "method": "GetStageHealth"},
+      {"service": "gantry.v1.PromotionStepService", "method": "ListStageHealth"},
+      {"service": "gantry.v1.PromotionStepService", "method": "ReportPromotion"},
+      {"service": "gantry.v1.PromotionStepService", "method": "ReportIndicator"},
+      {"service": "gantry.v1.PromotionStepService", "method": "ListStepKinds"}
+    ],
+    "retryPolicy": {
+      "maxAttempts": 3,
+      "initialBackoff": "0.25s",
+      "maxBackoff": "0.5s",
+      "backoffMultiplier": 2,
+      "retryableStatusCodes": ["UNAVAILABLE"]
+    }
+  }],
+  "retryThrottling": {"maxTokens": 10, "tokenRatio": 0.5}
+})";
+
+bool IsLoopbackHost(const std::string& host) {
+  in_addr v4{};
+  if (inet_pton(AF_INET, host.c_str(), &v4) == 1) return ntohl(v4.s_addr) >> 24 == 127;
+  in6_addr v6{};
+  if (inet_pton(AF_INET6, host.c_str(), &v6) == 1) return IN6_IS_ADDR_LOOPBACK(&v6);
+  return absl::EqualsIgnoreCase(host, "localhost");
 }
 
 // How often a stream that waits for its connection looks whether it was cancelled.
@@ -45,18 +69,31 @@ using Stub = v1::PromotionStepService::Stub;
 // safe from any thread.
 class Link {
  public:
-  Link(std::shared_ptr<grpc::Channel> channel,
-       std::shared_ptr<grpc::CallCredentials> call_credentials)
+  Link(std::shared_ptr<grpc::Channel> channel, const std::string& address,
+       const ChannelOptions& options)
       : channel_(std::move(channel)),
-        call_credentials_(std::move(call_credentials)),
+        call_credentials_(options.call_credentials),
+        token_(options.token),
+        token_error_(options.token && options.channel_credentials == nullptr && !IsLoopback(address)
+                         ? absl::FailedPreconditionError(
+                               absl::StrCat("a token is not sent to ", address,
+                                            " over a connection that is not secured; expected TLS"))
+                         : absl::OkStatus()),
         stub_(v1::PromotionStepService::NewStub(channel_)) {}
 
   grpc::Channel& channel() const { return *channel_; }
   Stub& stub() const { return *stub_; }
 
-  void Prepare(grpc::ClientContext& context, absl::Duration timeout) const {
+  void SetDeadline(grpc::ClientContext& context, absl::Duration timeout) const {
     if (timeout < absl::Hours(24 * 365)) context.set_deadline(After(timeout));
+  }
+
+  // The error of a call that must not be sent.
+  absl::Status SetCredentials(grpc::ClientContext& context) const {
     if (call_credentials_ != nullptr) context.set_credentials(call_credentials_);
+    absl::Status error = SetToken(context);
+    if (!error.ok()) MarkNotSent(error);
+    return error;
   }
 
   absl::Status ErrorOf(const grpc::Status& status) const {
@@ -68,8 +105,27 @@ class Link {
   }
 
  private:
+  absl::Status SetToken(grpc::ClientContext& context) const {
+    if (!token_) return absl::OkStatus();
+    if (!token_error_.ok()) return token_error_;
+    const absl::StatusOr<std::string> token = token_();
+    if (!token.ok()) return token.status();
+    for (const unsigned char c : *token) {
+      // gRPC ends the program over what a header cannot hold.
+      if (c <= ' ' || c >= 0x7f) {
+        return absl::FailedPreconditionError(
+            "the token has a character that a header cannot hold; expected printable ASCII "
+            "without blanks");
+      }
+    }
+    context.AddMetadata("authorization", absl::StrCat("Bearer ", *token));
+    return absl::OkStatus();
+  }
+
   const std::shared_ptr<grpc::Channel> channel_;
   const std::shared_ptr<grpc::CallCredentials> call_credentials_;
+  const std::function<absl::StatusOr<std::string>()> token_;
+  const absl::Status token_error_;
   const std::unique_ptr<Stub> stub_;
 };
 
@@ -82,7 +138,7 @@ class GrpcHealthStream : public HealthStream {
       : link_(std::move(link)),
         request_(std::move(request)),
         connect_timeout_(std::min(connect_timeout, timeout)) {
-    link_->Prepare(context_, timeout);
+    link_->SetDeadline(context_, timeout);
   }
   ~GrpcHealthStream() override {
     if (reader_ == nullptr) return;
@@ -96,6 +152,7 @@ class GrpcHealthStream : public HealthStream {
   absl::StatusOr<v1::WatchStageHealthResponse> Read() override {
     if (reader_ == nullptr) {
       if (absl::Status error = AwaitConnection(); !error.ok()) return error;
+      if (absl::Status error = link_->SetCredentials(context_); !error.ok()) return error;
       reader_ = link_->stub().WatchStageHealth(&context_, request_);
     }
     v1::WatchStageHealthResponse event;
@@ -143,9 +200,7 @@ class GrpcHealthStream : public HealthStream {
 // The Connection over a gRPC channel. Immutable, hence safe from any thread.
 class GrpcConnection : public Connection {
  public:
-  GrpcConnection(std::shared_ptr<grpc::Channel> channel,
-                 std::shared_ptr<grpc::CallCredentials> call_credentials)
-      : link_(std::make_shared<const Link>(std::move(channel), std::move(call_credentials))) {}
+  explicit GrpcConnection(std::shared_ptr<const Link> link) : link_(std::move(link)) {}
 
   absl::StatusOr<v1::RunStepResponse> RunStep(const v1::RunStepRequest& request,
                                               absl::Duration timeout) override {
@@ -159,6 +214,18 @@ class GrpcConnection : public Connection {
       const v1::ListStageHealthRequest& request, absl::Duration timeout) override {
     return Call(&Stub::ListStageHealth, request, timeout);
   }
+  absl::StatusOr<v1::ReportPromotionResponse> ReportPromotion(
+      const v1::ReportPromotionRequest& request, absl::Duration timeout) override {
+    return Call(&Stub::ReportPromotion, request, timeout);
+  }
+  absl::StatusOr<v1::ReportIndicatorResponse> ReportIndicator(
+      const v1::ReportIndicatorRequest& request, absl::Duration timeout) override {
+    return Call(&Stub::ReportIndicator, request, timeout);
+  }
+  absl::StatusOr<v1::ListStepKindsResponse> ListStepKinds(const v1::ListStepKindsRequest& request,
+                                                          absl::Duration timeout) override {
+    return Call(&Stub::ListStepKinds, request, timeout);
+  }
   std::unique_ptr<HealthStream> WatchStageHealth(const v1::WatchStageHealthRequest& request,
                                                  absl::Duration connect_timeout,
                                                  absl::Duration timeout) override {
@@ -171,7 +238,8 @@ class GrpcConnection : public Connection {
                                                              Response*),
                                 const Request& request, absl::Duration timeout) const {
     grpc::ClientContext context;
-    link_->Prepare(context, timeout);
+    link_->SetDeadline(context, timeout);
+    if (const absl::Status error = link_->SetCredentials(context); !error.ok()) return error;
     Response response;
     const grpc::Status status = (link_->stub().*method)(&context, request, &response);
     if (status.ok()) return response;
@@ -182,6 +250,33 @@ class GrpcConnection : public Connection {
 };
 
 }  // namespace
+
+bool IsLoopback(const std::string& address) {
+  if (absl::StartsWith(address, "unix:") || absl::StartsWith(address, "unix-abstract:")) {
+    return true;
+  }
+  std::string names = address;
+  for (const char* const scheme : {"dns:", "ipv4:", "ipv6:"}) {
+    if (!absl::StartsWith(names, scheme)) continue;
+    names.erase(0, std::string(scheme).size());
+    // An authority in between is a name server that may answer anything.
+    if (absl::StartsWith(names, "///")) names.erase(0, 3);
+    break;
+  }
+  // ipv4: and ipv6: take several.
+  for (const absl::string_view part : absl::StrSplit(names, ',')) {
+    std::string host(part);
+    if (absl::StartsWith(host, "[")) {
+      const std::size_t end = host.find(']');
+      if (end == std::string::npos) return false;
+      host = host.substr(1, end - 1);
+    } else {
+      host = host.substr(0, host.find(':'));
+    }
+    if (!IsLoopbackHost(host)) return false;
+  }
+  return true;
+}
 
 std::shared_ptr<Connection> Connect(const std::string& address, const ChannelOptions& options) {
   grpc::ChannelArguments arguments;
@@ -197,12 +292,17 @@ std::shared_ptr<Connection> Connect(const std::string& address, const ChannelOpt
   arguments.SetInt(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, 20'000);
   arguments.SetInt(GRPC_ARG_HTTP2_MAX_PINGS_WITHOUT_DATA, 0);
   // http_proxy and its like are meant for the world outside.
-  if (IsLocal(address)) arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
+  if (IsLoopback(address)) arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
+  if (options.retries) {
+    arguments.SetServiceConfigJSON(kServiceConfig);
+  } else {
+    arguments.SetInt(GRPC_ARG_ENABLE_RETRIES, 0);
+  }
   const std::shared_ptr<grpc::ChannelCredentials> credentials =
       options.channel_credentials != nullptr ? options.channel_credentials
                                              : grpc::InsecureChannelCredentials();
-  return std::make_shared<GrpcConnection>(
-      grpc::CreateCustomChannel(address, credentials, arguments), options.call_credentials);
+  return std::make_shared<GrpcConnection>(std::make_shared<const Link>(
+      grpc::CreateCustomChannel(address, credentials, arguments), address, options));
 }
 
 }  // namespace gantry::client

@@ -4,6 +4,7 @@
 
 #include <grpcpp/security/credentials.h>
 
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -21,9 +22,27 @@ struct ChannelOptions {
   // What tells the service who calls, added to every call; null: nothing. A bearer token, for
   // example, by grpc::AccessTokenCredentials. gRPC sends these over secured connections only.
   std::shared_ptr<grpc::CallCredentials> call_credentials;
+  // Gives the bearer token that tells the service who calls; null: none is sent. Asked before each
+  // call, on the thread that calls, so that a token that is renewed takes effect; hence it must be
+  // callable from any thread. Its error becomes that of the call, which is then not sent. Over an
+  // unsecured connection a token is sent to this machine only (IsLoopback); a call elsewhere is
+  // FAILED_PRECONDITION.
+  std::function<absl::StatusOr<std::string>()> token;
   // Put before gRPC's own name in the user agent, as in "my-orchestrator/1.2". May be empty.
   std::string user_agent;
+  // Whether gRPC itself repeats a call that fails with UNAVAILABLE (every call of the service may
+  // be repeated): up to 3 attempts in all, after pauses of up to 250 ms and 500 ms, within the
+  // deadline of the call, and not while most calls of late have failed (retryThrottling: maxTokens
+  // 10, tokenRatio 0.5). A service that says by `grpc-retry-pushback-ms` when to come back is
+  // obeyed. Streams are not repeated; HealthWatch opens them again. Without it every failure is
+  // told at once, and it is the caller who repeats.
+  bool retries = true;
 };
+
+// Whether `address`, as Connect takes it, can lead nowhere but to this machine: localhost, an
+// address of 127.0.0.0/8, [::1], or a Unix socket. Any other name is looked up somewhere, and
+// nothing is known of it. Pure.
+bool IsLoopback(const std::string& address);
 
 // One WatchStageHealth stream. Read is called by one thread at a time, Cancel by any.
 class HealthStream {
@@ -54,6 +73,13 @@ class Connection {
       const v1::GetStageHealthRequest& request, absl::Duration timeout) = 0;
   virtual absl::StatusOr<v1::ListStageHealthResponse> ListStageHealth(
       const v1::ListStageHealthRequest& request, absl::Duration timeout) = 0;
+
+  virtual absl::StatusOr<v1::ReportPromotionResponse> ReportPromotion(
+      const v1::ReportPromotionRequest& request, absl::Duration timeout) = 0;
+  virtual absl::StatusOr<v1::ReportIndicatorResponse> ReportIndicator(
+      const v1::ReportIndicatorRequest& request, absl::Duration timeout) = 0;
+  virtual absl::StatusOr<v1::ListStepKindsResponse> ListStepKinds(
+      const v1::ListStepKindsRequest& request, absl::Duration timeout) = 0;
 
   // A stream that opens with its first Read. It fails with DEADLINE_EXCEEDED when no connection
   // comes about within `connect_timeout`, and when `timeout` is over. Never null, does not block.

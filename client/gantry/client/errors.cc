@@ -13,6 +13,7 @@ constexpr char kErrorInfo[] = "type.googleapis.com/google.rpc.ErrorInfo";
 constexpr char kBadRequest[] = "type.googleapis.com/google.rpc.BadRequest";
 constexpr char kRetryInfo[] = "type.googleapis.com/google.rpc.RetryInfo";
 constexpr char kConnected[] = "gantry.dev/connected";
+constexpr char kNotSent[] = "gantry.dev/not-sent";
 constexpr char kDomain[] = "gantry.dev";
 
 template <typename Message>
@@ -63,5 +64,9 @@ bool ServiceAnswered(const absl::Status& status) {
 }
 
 void MarkConnected(absl::Status& status) { status.SetPayload(kConnected, absl::Cord()); }
+
+bool NotSent(const absl::Status& status) { return status.GetPayload(kNotSent).has_value(); }
+
+void MarkNotSent(absl::Status& status) { status.SetPayload(kNotSent, absl::Cord()); }
 
 }  // namespace gantry::client

@@ -38,6 +38,12 @@ bool ServiceAnswered(const absl::Status& status);
 // Marks a status as one of a call whose connection stood, so that ServiceAnswered is true for it.
 void MarkConnected(absl::Status& status);
 
+// Whether the call was not sent at all, because there was no token for it.
+bool NotSent(const absl::Status& status);
+
+// Marks a status as that of such a call.
+void MarkNotSent(absl::Status& status);
+
 }  // namespace gantry::client
 
 #endif  // GANTRY_CLIENT_ERRORS_H_
