@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tests/simulator/list_options.h"
+
+#include <algorithm>
+#include <vector>
+
+#include "absl/strings/escaping.h"
+#include "absl/strings/numbers.h"
+#include "server/base/strings.h"
+#include "tests/simulator/http_server.h"
+#include "tests/simulator/objects.h"
+
+namespace gantry::simulator {
+
+using base::StrCat;
+using nlohmann::json;
+
+namespace {
+
+constexpr char kTokenVersion[] = "meta.k8s.io/v1";
+
+Result<std::int64_t> ParseInteger(const std::string& text) {
+  std::int64_t number = 0;
+  if (!absl::SimpleAtoi(text, &number)) {
+    return BadRequest(StrCat("strconv.ParseInt: parsing \"", text, "\": invalid syntax"));
+  }
+  return number;
+}
+
+bool IsTrue(const std::string& text) { return text == "true" || text == "1" || text.empty(); }
+
+std::vector<Cause> VersionMatchCauses(const ListOptions& options) {
+  std::vector<Cause> causes;
+  const auto forbidden = [&](const std::string& why) {
+    causes.push_back({"FieldValueForbidden", "Forbidden: " + why, "resourceVersionMatch"});
+  };
+  const std::string& match = options.version_match;
+  if (options.send_initial_events) {
+    if (match != "NotOlderThan") {
+      causes.push_back({"FieldValueForbidden",
+                        "Forbidden: sendInitialEvents requires setting resourceVersionMatch to "
+                        "NotOlderThan",
+                        "resourceVersionMatch"});
+    }
+    return causes;
+  }
+  if (match.empty()) return causes;
+  if (options.watch) forbidden("resourceVersionMatch is forbidden for watch");
+  if (options.version_text.empty()) {
+    forbidden("resourceVersionMatch is forbidden unless resourceVersion is provided");
+  }
+  if (!options.continue_text.empty()) {
+    forbidden("resourceVersionMatch is forbidden when continue is provided");
+  }
+  if (match != "Exact" && match != "NotOlderThan") {
+    causes.push_back({"FieldValueNotSupported",
+                      StrCat("Unsupported value: \"", match,
+                             "\": supported values: \"Exact\", \"NotOlderThan\", \"\""),
+                      "resourceVersionMatch"});
+  }
+  if (match == "Exact" && options.version_text == "0") {
+    forbidden("resourceVersionMatch \"exact\" is forbidden for resourceVersion \"0\"");
+  }
+  return causes;
+}
+
+}  // namespace
+
+Result<std::uint64_t> ParseVersion(const std::string& text) {
+  std::uint64_t number = 0;
+  if (text.empty() || absl::SimpleAtoi(text, &number)) return number;
+  return InternalMessage(StrCat("resourceVersion: Invalid value: \"", text,
+                                "\": strconv.ParseUint: parsing \"", text, "\": invalid syntax"));
+}
+
+std::string ContinueToken::Encode(bool in_namespace) const {
+  std::string start = in_namespace ? name : StrCat(ns, "/", name);
+  start.push_back('\0');
+  const json token = {
+      {"v", kTokenVersion},
+      {"rv", resource_version ? static_cast<std::int64_t>(*resource_version) : std::int64_t{-1}},
+      {"start", start}};
+  std::string encoded = absl::WebSafeBase64Escape(token.dump());
+  while (!encoded.empty() && encoded.back() == '=') encoded.pop_back();
+  return encoded;
+}
+
+Result<ContinueToken> ContinueToken::Decode(const std::string& text, const std::string& ns) {
+  const auto invalid = [](const std::string& why) {
+    return BadRequest("invalid continue token: continue key is not valid: " + why);
+  };
+  std::string decoded;
+  if (!absl::WebSafeBase64Unescape(text, &decoded)) {
+    return invalid("illegal base64 data");
+  }
+  const json token = json::parse(decoded, nullptr, false);
+  if (!token.is_object()) {
+    return invalid(
+        StrCat("invalid character '", decoded.substr(0, 1), "' looking for beginning of value"));
+  }
+  std::string start = TextAt(token, "start");
+  const auto version = token.find("rv");
+  if (TextAt(token, "v") != kTokenVersion || version == token.end() ||
+      !version->is_number_integer() || *version == 0) {
+    return invalid("incorrect encoded start resourceVersion (version meta.k8s.io/v1)");
+  }
+  if (start.empty() || start.back() != '\0') return invalid("encoded start key empty");
+  start.pop_back();
+  ContinueToken result;
+  if (*version > 0) result.resource_version = version->get<std::uint64_t>();
+  result.ns = ns;
+  result.name = start;
+  if (ns.empty()) {
+    const std::size_t slash = start.find('/');
+    if (slash != std::string::npos) {
+      result.ns = start.substr(0, slash);
+      result.name = start.substr(slash + 1);
+    }
+  }
+  return result;
+}
+
+Result<ListOptions> ListOptions::Parse(std::string_view query, const Resource& resource,
+                                       bool initial_events) {
+  ListOptions options;
+  std::string labels;
+  std::string fields;
+  for (const auto& [name, value] : QueryParameters(query)) {
+    if (name == "labelSelector") labels = value;
+    if (name == "fieldSelector") fields = value;
+    if (name == "continue") options.continue_text = value;
+    if (name == "resourceVersion") options.version_text = value;
+    if (name == "resourceVersionMatch") options.version_match = value;
+    if (name == "watch") options.watch = IsTrue(value);
+    if (name == "allowWatchBookmarks") options.bookmarks = IsTrue(value);
+    if (name == "sendInitialEvents") options.send_initial_events = initial_events && IsTrue(value);
+    if (name == "limit" || name == "timeoutSeconds") {
+      const Result<std::int64_t> number = ParseInteger(value);
+      if (!number.ok()) return number.error();
+      if (name == "timeoutSeconds") {
+        options.timeout_seconds = *number;
+      } else if (*number > 0) {
+        options.limit = static_cast<std::size_t>(*number);
+      }
+    }
+  }
+  Result<LabelSelector> by_labels = LabelSelector::Parse(labels);
+  if (!by_labels.ok()) return by_labels.error();
+  options.labels = *std::move(by_labels);
+  Result<FieldSelector> by_fields = FieldSelector::Parse(fields, [&](const std::string& field) {
+    const auto& known = resource.field_labels;
+    return field == "metadata.name" || (field == "metadata.namespace" && resource.namespaced) ||
+           std::find(known.begin(), known.end(), field) != known.end();
+  });
+  if (!by_fields.ok()) return by_fields.error();
+  options.fields = *std::move(by_fields);
+  const std::vector<Cause> causes = VersionMatchCauses(options);
+  if (!causes.empty()) return Invalid({"meta.k8s.io", "ListOptions"}, "", causes);
+  return options;
+}
+
+}  // namespace gantry::simulator
