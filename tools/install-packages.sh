@@ -15,7 +15,7 @@ build_packages=(
 )
 test_packages=(
   "${build_packages[@]}"
-  clang clang-format clang-tidy shellcheck npm prometheus
+  clang clang-format clang-tidy shellcheck npm prometheus zsh fish
 )
 
 case "${1:-}" in
