@@ -223,9 +223,11 @@ TEST_F(ControllerTest, AnAnnotationThatIsNotUnderstoodIsLoggedOnce) {
 }
 
 TEST_F(ControllerTest, WhatIsNoApplicationEndsTheStream) {
-  EXPECT_FALSE(sink_->Put(kubernetes::EventType::kAdded, "{").ok());
-  EXPECT_FALSE(sink_->Put(kubernetes::EventType::kAdded, R"({"metadata":{}})").ok());
-  EXPECT_FALSE(sink_->Delete("7").ok());
+  for (const char* text : {"", "{", "7", "{}", R"({"metadata":7})", R"({"metadata":{}})",
+                           R"({"metadata":{"labels":{"team":"shop"},"name":"a"}})"}) {
+    EXPECT_FALSE(sink_->Put(kubernetes::EventType::kAdded, text).ok()) << text;
+    EXPECT_FALSE(sink_->Delete(text).ok()) << text;
+  }
 }
 
 }  // namespace
