@@ -14,8 +14,9 @@ target_include_directories(gantry_flags INTERFACE "${PROJECT_SOURCE_DIR}")
 function(gantry_library name)
   cmake_parse_arguments(ARG "" "" "SOURCES;DEPS" ${ARGN})
   add_library(${name} STATIC ${ARG_SOURCES})
-  target_link_libraries(${name} PUBLIC ${ARG_DEPS} PRIVATE gantry_flags)
-  target_include_directories(${name} PUBLIC "${PROJECT_SOURCE_DIR}")
+  # An installed library knows neither our flags nor the source tree.
+  target_link_libraries(${name} PUBLIC ${ARG_DEPS} PRIVATE $<BUILD_INTERFACE:gantry_flags>)
+  target_include_directories(${name} PUBLIC "$<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}>")
 endfunction()
 
 # gantry_executable(NAME SOURCES file... [DEPS target...])

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <optional>
 
+#include "gantry/client/attempts.h"
 #include "gantry/client/errors.h"
 
 namespace gantry::client {

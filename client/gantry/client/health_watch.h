@@ -13,12 +13,13 @@
 #include "absl/synchronization/mutex.h"
 #include "absl/synchronization/notification.h"
 #include "absl/time/time.h"
-#include "gantry/client/attempts.h"
 #include "gantry/client/call.h"
 #include "gantry/client/connection.h"
 #include "gantry/v1/promotion_step_service.pb.h"
 
 namespace gantry::client {
+
+class Attempts;
 
 struct HealthWatchOptions {
   // How long to watch.
