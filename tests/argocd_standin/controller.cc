@@ -142,7 +142,8 @@ void Controller::Process(const ApplicationName& name, base::Context& context) {
   Notes notes = NotesOf(*application);
   LogProblems(*application, notes);
   Step step = NextStep(application->object, notes.memory, clock_.Now(), settings_);
-  if (step.on_live_read) {
+  // After a write that failed it is not known whether it was carried out, nor what came after it.
+  if (step.on_live_read || (step.patch && notes.failures > 0)) {
     const auto live = client_.Get(kApplications, name.ns, name.name, context);
     auto read = live.ok() ? Read(*live) : live.status();
     if (!read.ok()) {
@@ -155,7 +156,7 @@ void Controller::Process(const ApplicationName& name, base::Context& context) {
     }
     application = *std::move(read);
     applications_.PutOwnWrite(application, /*creates=*/false);
-    notes = NotesOf(*application);
+    if (notes.uid != application->uid) notes = NotesOf(*application);
     step = NextStep(application->object, notes.memory, clock_.Now(), settings_);
   }
   if (step.patch) return Write(*application, step, std::move(notes), context);

@@ -152,6 +152,26 @@ TEST_F(ControllerTest, AWriteThatFailsIsTriedAgainEverMoreSlowly) {
   EXPECT_EQ(TextAt(Application(), {"status", "sync", "status"}), "OutOfSync");
 }
 
+TEST_F(ControllerTest, AWriteWithoutAnAnswerIsNotRepeatedOverWhatCameAfterIt) {
+  BringNew();
+  Request();
+  Work();
+  // The operation is completed, nobody hears of it, and another is requested.
+  bool happened = false;
+  kubernetes_.after = [&](const FakeKubernetes::Call& call) {
+    if (call.verb != "patch" || happened) return absl::OkStatus();
+    happened = true;
+    Change({{"operation", {{"sync", {{"revision", "theirs"}}}}},
+            {"status", {{"operationState", nullptr}}}});
+    return kubernetes::MakeError({kubernetes::ErrorKind::kUnreachable}, "the connection was lost");
+  };
+  const absl::Duration left = WorkAfter(absl::Seconds(3));
+  WorkAfter(left);
+  EXPECT_EQ(TextAt(Application(), {"operation", "sync", "revision"}), "theirs");
+  EXPECT_EQ(TextAt(Application(), {"status", "operationState", "operation", "sync", "revision"}),
+            "theirs");
+}
+
 TEST_F(ControllerTest, ItsOwnSyncYieldsToWhateverWasWrittenMeanwhile) {
   json application = NewApplication();
   application["spec"]["syncPolicy"] = {{"automated", json::object()}};
@@ -159,10 +179,11 @@ TEST_F(ControllerTest, ItsOwnSyncYieldsToWhateverWasWrittenMeanwhile) {
   Store(application);
   Bring();
   // Somebody asks for an operation just before the automated sync is written.
+  bool happened = false;
   kubernetes_.before = [&](const FakeKubernetes::Call& call) {
-    if (call.verb == "patch" && call.body.find("resourceVersion") != std::string::npos) {
+    if (!happened && call.body.find("resourceVersion") != std::string::npos) {
+      happened = true;
       Change({{"operation", {{"sync", {{"revision", "theirs"}}}}}});
-      kubernetes_.before = [](const FakeKubernetes::Call&) { return absl::OkStatus(); };
     }
     return absl::OkStatus();
   };
