@@ -23,6 +23,7 @@ using client::Stage;
 using client::Synced;
 using client::Updated;
 using ::testing::HasSubstr;
+using ::testing::Not;
 
 // 2026-03-01T12:00:00Z
 constexpr std::int64_t kNoon = 1772366400;
@@ -158,6 +159,62 @@ TEST(RenderStageTest, ApplicationsIndicatorsAndIssues) {
             "  - argocd/web: not Synced\n"
             "  - the indicator smoke\\x1b is UNHEALTHY\n"
             "  - argocd/api: told by nobody else\n");
+}
+
+TEST(RenderStageTest, WideHasMoreColumnsAndCutsNothing) {
+  v1::StageHealth health =
+      Promoted(v1::HEALTH_STATE_UNHEALTHY, "release-1", v1::PROMOTION_PHASE_SUCCEEDED);
+  health.mutable_promotion()->mutable_update_time()->set_seconds(kNoon + 1);
+  AddApplication(health, "api", v1::HEALTH_STATE_HEALTHY);
+  AddApplication(health, "web", v1::HEALTH_STATE_UNHEALTHY).set_health_message("it is down");
+  health.add_indicators()->set_state(v1::HEALTH_STATE_HEALTHY);
+  const std::string issue(100, 'x');
+  health.add_issues(issue);
+  health.add_issues("second");
+  const std::string text = RenderStage(health, Look{false, true});
+  EXPECT_THAT(text, HasSubstr("SINCE                 APPLICATIONS  INDICATORS  ISSUES\n"));
+  EXPECT_THAT(text,
+              HasSubstr("2026-03-01T12:00:01Z  2026-03-01T12:00:00Z  1/2           1/1         " +
+                        issue + "; second\n"));
+  EXPECT_THAT(text, HasSubstr("REVISIONS  MESSAGE\n"));
+  EXPECT_THAT(text, HasSubstr("it is down\n"));
+  EXPECT_THAT(RenderStages(Page({health}), Look{false, true}), HasSubstr("1/2"));
+
+  health.mutable_promotion()->set_phase(v1::PROMOTION_PHASE_RUNNING);
+  EXPECT_THAT(RenderStages(Page({health}), Look{false, true}), Not(HasSubstr("1/2")));
+}
+
+TEST(RenderStageTest, StatesAreColored) {
+  const struct {
+    v1::HealthState state;
+    std::string shown;
+  } cases[] = {
+      {v1::HEALTH_STATE_HEALTHY, "\033[32mHEALTHY\033[0m"},
+      {v1::HEALTH_STATE_NOT_APPLICABLE, "  NOT_APPLICABLE  "},
+      {v1::HEALTH_STATE_PROGRESSING, "\033[33mPROGRESSING\033[0m"},
+      {v1::HEALTH_STATE_UNKNOWN, "\033[33mUNKNOWN\033[0m"},
+      {v1::HEALTH_STATE_UNHEALTHY, "\033[31mUNHEALTHY\033[0m"},
+  };
+  for (const auto& test : cases) {
+    v1::StageHealth health = Stage("shop", "prod", test.state);
+    AddApplication(health, "web", test.state);
+    const std::string text = RenderStage(health, Look{true, false});
+    const std::size_t stage = text.find(test.shown);
+    EXPECT_NE(stage, std::string::npos) << text;
+    EXPECT_NE(text.find(test.shown, stage + 1), std::string::npos) << text;
+    EXPECT_THAT(RenderStage(health), Not(HasSubstr("\033")));
+    WatchPrinter printer(OutputFormat::kTable, Look{true, false});
+    EXPECT_TRUE(printer.Print(Updated(health)).ok());
+    EXPECT_THAT(printer.Print(Synced()).value_or(""), HasSubstr(test.shown));
+  }
+}
+
+TEST(WatchPrinterTest, WideRowsHaveAllColumns) {
+  WatchPrinter printer(OutputFormat::kWide, Look{false, true});
+  EXPECT_TRUE(printer.Print(Updated(Stage("shop", "prod"))).ok());
+  EXPECT_THAT(printer.Print(Synced()).value_or(""), HasSubstr("APPLICATIONS  INDICATORS  ISSUES"));
+  EXPECT_EQ(printer.Print(Deleted("shop", "prod")).value_or(""),
+            "shop     prod   (deleted)  -          -        -      -             -           -\n");
 }
 
 TEST(RenderStageTest, DuringAPromotionApplicationsAreNotJudged) {

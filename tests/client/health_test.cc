@@ -137,6 +137,32 @@ TEST_F(HealthTest, OneStageInEveryFormat) {
   EXPECT_EQ(err_, "");
 }
 
+TEST_F(HealthTest, ColorIsForTerminalsThatWantIt) {
+  connection_->list.script = {{Page({Stage("shop", "prod")})}};
+  const struct {
+    const char* name;
+    bool terminal;
+    std::string variable;
+    std::string value;
+    bool color;
+  } cases[] = {
+      {"Terminal", true, "TERM", "xterm", true},     {"Pipe", false, "TERM", "xterm", false},
+      {"NoColor", true, "NO_COLOR", "1", false},     {"EmptyNoColor", true, "NO_COLOR", "", true},
+      {"DumbTerminal", true, "TERM", "dumb", false},
+  };
+  for (const auto& test : cases) {
+    world_.out_is_terminal = test.terminal;
+    world_.environment = [&test](const std::string& name) -> std::optional<std::string> {
+      if (name != test.variable) return std::nullopt;
+      return test.value;
+    };
+    out_.clear();
+    EXPECT_EQ(Health(), kExitSucceeded);
+    EXPECT_EQ(out_.find("\033[32mHEALTHY\033[0m") != std::string::npos, test.color) << test.name;
+    EXPECT_EQ(out_.find('\033') != std::string::npos, test.color) << test.name;
+  }
+}
+
 TEST_F(HealthTest, StaleEvidenceIsToldInEveryFormat) {
   v1::ListStageHealthResponse page = Page({Stage("shop", "prod")});
   page.set_stale(true);
@@ -285,6 +311,55 @@ TEST_F(HealthTest, AWatchThatIsStoppedIsASuccess) {
   EXPECT_EQ(err_, "");
   EXPECT_THAT(connection_->watch_timeouts, ElementsAre(absl::InfiniteDuration()));
   stop_();  // a late signal does no harm
+}
+
+v1::StageHealth InState(v1::HealthState state) {
+  v1::StageHealth health = Stage("shop", "prod");
+  health.set_state(state);
+  return health;
+}
+
+TEST_F(HealthTest, WaitingEndsWhenTheStageIsInThatState) {
+  connection_->streams = {
+      {{Updated(InState(v1::HEALTH_STATE_PROGRESSING)), Synced(),
+        Updated(InState(v1::HEALTH_STATE_UNHEALTHY)), Updated(InState(v1::HEALTH_STATE_HEALTHY)),
+        Updated(InState(v1::HEALTH_STATE_UNKNOWN))},
+       {}}};
+  EXPECT_EQ(Health({"shop/prod", "--wait-for", "healthy"}), kExitSucceeded);
+  EXPECT_THAT(out_, HasSubstr("PROGRESSING"));
+  EXPECT_THAT(out_, HasSubstr("UNHEALTHY"));
+  EXPECT_THAT(out_, ::testing::Not(HasSubstr("UNKNOWN")));
+  EXPECT_THAT(connection_->watch_timeouts, ElementsAre(absl::Minutes(5)));
+}
+
+TEST_F(HealthTest, WaitingEndsAtOnceWhenItIsSoAlready) {
+  connection_->streams = {
+      {{Updated(Stage("shop", "prod")), Synced(), Updated(InState(v1::HEALTH_STATE_UNKNOWN))}, {}}};
+  EXPECT_EQ(Health({"shop/prod", "--wait-for", "healthy"}), kExitSucceeded);
+  EXPECT_EQ(out_, std::string(kHeader) + "shop     prod   HEALTHY  -          -      -
+");
+}
+
+TEST_F(HealthTest, WhatWasReachedAndLostIsNotReached) {
+  connection_->streams = {{{Synced()}, {}}};
+  EXPECT_EQ(Health({"shop/prod", "--wait-for", "healthy", "--timeout", "9s"}), kExitStillRunning);
+  connection_->streams = {
+      {{Updated(Stage("shop", "prod")), Deleted("shop", "prod"), Synced()}, {}}};
+  EXPECT_EQ(Health({"shop/prod", "--wait-for", "healthy", "--timeout", "9s"}), kExitStillRunning);
+}
+
+TEST_F(HealthTest, WaitingThatIsInterruptedIsNoSuccess) {
+  connection_->streams = {{{Updated(InState(v1::HEALTH_STATE_UNKNOWN)), Synced()}, {}}};
+  on_out_ = [this] { stop_(); };
+  EXPECT_EQ(Health({"shop/prod", "--wait-for", "healthy"}), kExitInterrupted);
+}
+
+TEST_F(HealthTest, WaitingIsForOneStage) {
+  EXPECT_EQ(Health({"shop", "--wait-for", "healthy"}), kExitUsage);
+  EXPECT_THAT(err_, HasSubstr("--wait-for is about one Stage"));
+  err_.clear();
+  EXPECT_EQ(Health({"shop/prod", "--wait-for", "fine"}), kExitUsage);
+  EXPECT_THAT(err_, HasSubstr("--wait-for is \"fine\"; expected healthy, not-applicable"));
 }
 
 TEST_F(HealthTest, AWatchInYamlIsAStreamOfDocuments) {

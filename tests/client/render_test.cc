@@ -140,6 +140,27 @@ TEST_P(RenderTableTest, IsThisText) {
 INSTANTIATE_TEST_SUITE_P(Cases, RenderTableTest, ::testing::ValuesIn(TableCases()),
                          [](const auto& test) { return test.param.name; });
 
+TEST(RenderTableTest, WideShowsWhatElseThereIs) {
+  v1::RunStepResponse response = Answer(v1::STEP_STATUS_SUCCEEDED);
+  (*response.mutable_output()->mutable_fields())["a"].set_string_value("b");
+  response.mutable_health_check()->set_uses("argocd-update");
+  (*response.mutable_health_check()->mutable_input()->mutable_fields())["c"].set_bool_value(true);
+  AddApplication(response, "x", v1::ApplicationOutcome::ACTION_SYNC_STARTED).set_patch("[]");
+  AddApplication(response, "y", v1::ApplicationOutcome::ACTION_NONE);
+  EXPECT_EQ(RenderTable(response, false, Look{false, true}),
+            "Verdict:     SUCCEEDED\n"
+            "Output:      {\"a\":\"b\"}\n"
+            "Health:      argocd-update {\"c\":true}\n"
+            "\n"
+            "NAMESPACE  NAME  ACTION        PHASE  DESIRED REVISIONS  MESSAGE\n"
+            "argocd     x     SYNC_STARTED  -      -                  -\n"
+            "argocd     y     NONE          -      -                  -\n"
+            "\n"
+            "Patch for argocd/x:\n"
+            "[]\n");
+  EXPECT_THAT(RenderTable(response, false, Look()), Not(HasSubstr("Patch")));
+}
+
 TEST(RenderTableTest, APatchThatIsAbsurdlyDeepIsShownAsItIs) {
   v1::RunStepResponse response = Answer(v1::STEP_STATUS_RUNNING);
   const std::string deep = std::string(200000, '[') + std::string(200000, ']');

@@ -157,6 +157,40 @@ TEST(ListStageHealthTest, AllPagesAreOneAnswer) {
   }
 }
 
+TEST(OtherCallsTest, AreRepeatedWhileTheServiceIsAway) {
+  Calls calls;
+  calls.connection->report_promotion.script = {{KubernetesDown()}, {v1::ReportPromotionResponse()}};
+  calls.connection->report_indicator.script = {{KubernetesDown()}, {v1::ReportIndicatorResponse()}};
+  v1::ListStepKindsResponse kinds;
+  kinds.add_kinds()->set_uses("argocd-wait");
+  calls.connection->kinds.script = {{KubernetesDown(4 * kSecond)}, {kinds}};
+
+  v1::ReportPromotionRequest promotion;
+  promotion.set_promotion("p-1");
+  EXPECT_TRUE(calls.client().ReportPromotion(promotion, calls.options).ok());
+  EXPECT_EQ(calls.connection->report_promotion.requests[1].promotion(), "p-1");
+  v1::ReportIndicatorRequest indicator;
+  indicator.set_name("smoke");
+  EXPECT_TRUE(calls.client().ReportIndicator(indicator, calls.options).ok());
+  EXPECT_EQ(calls.connection->report_indicator.requests[1].name(), "smoke");
+  const auto answer = calls.client().ListStepKinds(calls.options);
+  ASSERT_TRUE(answer.ok()) << answer.status();
+  EXPECT_EQ(answer->kinds(0).uses(), "argocd-wait");
+  EXPECT_THAT(calls.timing.sleeps, ElementsAre(kSecond / 2, kSecond / 2, 4 * kSecond));
+}
+
+TEST(OtherCallsTest, RefusalsAreReturnedAtOnce) {
+  Calls calls;
+  const absl::Status denied = absl::PermissionDeniedError("not yours");
+  calls.connection->report_promotion.script = {{denied}};
+  calls.connection->report_indicator.script = {{denied}};
+  calls.connection->kinds.script = {{denied}};
+  EXPECT_EQ(calls.client().ReportPromotion({}, calls.options), denied);
+  EXPECT_EQ(calls.client().ReportIndicator({}, calls.options), denied);
+  EXPECT_EQ(calls.client().ListStepKinds(calls.options).status(), denied);
+  EXPECT_TRUE(calls.timing.sleeps.empty());
+}
+
 TEST(ListStageHealthTest, AFailedPageIsAskedForAgainAndNoOther) {
   Calls calls;
   calls.connection->list.script = {{KubernetesDown()},

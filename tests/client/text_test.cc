@@ -70,6 +70,16 @@ TEST(TextTest, AGrowingTableHasOneHeaderAndNeverShrinks) {
   EXPECT_EQ(table.Add({}), "");
 }
 
+TEST(TextTest, APainterColorsCellsAndNoBlanks) {
+  const Painter painter = [](const std::string& column, const std::string& cell) {
+    return column == "B" && cell == "x" ? "<" : nullptr;
+  };
+  EXPECT_EQ(Table({"A", "B", "C"}, {{"x", "x", ""}, {"", "long", "x"}}, painter),
+            "A  B     C\n"
+            "x  <x\033[0m     -\n"
+            "-  long  x\n");
+}
+
 TEST(TextTest, NearNamesAreWhatMayHaveBeenMeant) {
   const struct {
     const char* name;
