@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <grpc/support/log.h>
 #include <signal.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
@@ -114,6 +115,9 @@ int main(int argc, char** argv) {
   sigaddset(&signals, SIGTERM);
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
   std::thread([signals] { StopOnSignal(signals); }).detach();
+
+  // gRPC logs of failed handshakes what the errors tell in turn.
+  if (std::getenv("GRPC_VERBOSITY") == nullptr) gpr_set_log_function([](gpr_log_func_args*) {});
 
   gantry::gantryctl::World world;
   world.environment = [](const std::string& name) -> std::optional<std::string> {
