@@ -30,12 +30,14 @@ struct ChannelOptions {
   std::function<absl::StatusOr<std::string>()> token;
   // Put before gRPC's own name in the user agent, as in "my-orchestrator/1.2". May be empty.
   std::string user_agent;
-  // Whether gRPC itself repeats a call that fails with UNAVAILABLE (every call of the service may
-  // be repeated): up to 3 attempts in all, after pauses of up to 250 ms and 500 ms, within the
-  // deadline of the call, and not while most calls of late have failed (retryThrottling: maxTokens
-  // 10, tokenRatio 0.5). A service that says by `grpc-retry-pushback-ms` when to come back is
-  // obeyed. Streams are not repeated; HealthWatch opens them again. Without it every failure is
-  // told at once, and it is the caller who repeats.
+  // Whether gRPC itself repeats a call that fails with UNAVAILABLE, by a service config (every call
+  // of the service may be repeated): up to 3 attempts in all, after pauses of up to 250 ms and
+  // 500 ms, within the deadline of the call, and not while most calls of late have failed
+  // (retryThrottling: maxTokens 10, tokenRatio 0.5). This bridges a connection that breaks or a
+  // replica that goes away. gRPC obeys a service that sends `grpc-retry-pushback-ms`, and does not
+  // know RetryInfo, which the methods of Client obey that repeat calls; they need no retries below
+  // them, and without these their callbacks hear of every failure at once. Streams are never
+  // repeated; HealthWatch opens them again.
   bool retries = true;
 };
 
