@@ -156,16 +156,19 @@ std::optional<std::string> SetPhase(const std::string& text, ReportPromotionFlag
 
 constexpr char kStates[] = "healthy|not-applicable|progressing|unknown|unhealthy";
 
-std::optional<std::string> SetState(const std::string& text, ReportIndicatorFlags& flags) {
-  std::string name = absl::AsciiStrToUpper(text);
-  std::replace(name.begin(), name.end(), '-', '_');
-  v1::HealthState state = v1::HEALTH_STATE_UNSPECIFIED;
-  if (!v1::HealthState_Parse(absl::StrCat("HEALTH_STATE_", name), &state) ||
-      state == v1::HEALTH_STATE_UNSPECIFIED) {
-    return "healthy, not-applicable, progressing, unknown or unhealthy";
-  }
-  flags.state = state;
-  return std::nullopt;
+template <typename Flags>
+Setter<Flags> SetState(v1::HealthState Flags::*member) {
+  return [member](const std::string& text, Flags& flags) -> std::optional<std::string> {
+    std::string name = absl::AsciiStrToUpper(text);
+    std::replace(name.begin(), name.end(), '-', '_');
+    v1::HealthState state = v1::HEALTH_STATE_UNSPECIFIED;
+    if (!v1::HealthState_Parse(absl::StrCat("HEALTH_STATE_", name), &state) ||
+        state == v1::HEALTH_STATE_UNSPECIFIED) {
+      return "healthy, not-applicable, progressing, unknown or unhealthy";
+    }
+    flags.*member = state;
+    return std::nullopt;
+  };
 }
 
 // PROJECT or PROJECT/STAGE.
@@ -280,11 +283,13 @@ FlagList<HealthFlags> FlagsOfHealth() {
   return WithServiceFlags<F>({
       {"--timeout", "--timeout", "DURATION",
        "How long to try while the service cannot answer, 30s by default. With\n--watch how long to "
-       "watch, without end by default.",
+       "watch, without end by default; with --wait-for how\nlong to wait, 5m by default.",
        "", "GANTRY_TIMEOUT", false, SetTimeout<F>},
       OutputFlag<F>("the health"),
       {"-w,--watch", "--watch", "", "Go on, and show what changes.", "", "", false,
        SetSwitch(&F::watch), Kind::kSwitch},
+      {"--wait-for", "--wait-for", kStates, "Show how the Stage changes until it is in this state.",
+       "", "", false, SetState(&F::wait_for)},
       {"PROJECT[/STAGE]", "The Stage", "PROJECT[/STAGE]",
        "The project whose Stages to show, or the one Stage. Default: all.", "", "", false, SetStage,
        Kind::kPosition},
@@ -327,7 +332,7 @@ FlagList<ReportIndicatorFlags> FlagsOfReportIndicator() {
        SetText(&F::stage)},
       {"--name", "--name", "NAME", "The name of the indicator, unique in its Stage.", "", "", true,
        SetText(&F::name)},
-      {"--state", "--state", kStates, "What it says.", "", "", false, SetState},
+      {"--state", "--state", kStates, "What it says.", "", "", false, SetState(&F::state)},
       {"--message", "--message", "TEXT", "Why, for people.", "", "", false, SetText(&F::message)},
       {"--ttl", "--ttl", "DURATION",
        "How long the report counts, as 90s, 10m, 24h; without it for ever.", "", "", false, SetTtl},
@@ -494,7 +499,13 @@ void CheckFlags(const RunStepFlags& flags, Mistakes& mistakes) {
         "The step file is missing; expected its name, or - to read the step from standard input.");
   }
 }
-void CheckFlags(const HealthFlags&, Mistakes&) {}
+void CheckFlags(const HealthFlags& flags, Mistakes& mistakes) {
+  if (flags.wait_for != v1::HEALTH_STATE_UNSPECIFIED && flags.stage.empty() && mistakes.empty()) {
+    mistakes.push_back(
+        "--wait-for is about one Stage, and none is given; expected PROJECT/STAGE, such as "
+        "shop/prod.");
+  }
+}
 void CheckFlags(const StepsFlags&, Mistakes&) {}
 void CheckFlags(const ReportPromotionFlags&, Mistakes&) {}
 void CheckFlags(const ReportIndicatorFlags& flags, Mistakes& mistakes) {

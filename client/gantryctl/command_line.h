@@ -44,6 +44,8 @@ struct HealthFlags : ServiceFlags {
   std::string project;  // empty: all
   std::string stage;    // empty: all of the project; never without a project
   bool watch = false;
+  // Watch the Stage until it is in this state; unspecified: no such one.
+  v1::HealthState wait_for = v1::HEALTH_STATE_UNSPECIFIED;
   std::optional<absl::Duration> timeout;  // unset: the default of a call; to watch without end
   OutputFormat output = OutputFormat::kTable;
 };

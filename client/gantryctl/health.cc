@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "client/gantryctl/health.h"
 
+#include <atomic>
 #include <memory>
 #include <utility>
 
@@ -16,6 +17,7 @@ namespace {
 constexpr int kNamesPageSize = 1000;
 constexpr char kDoing[] = "tell the health";
 constexpr absl::Duration kNamesTimeout = absl::Seconds(5);
+constexpr absl::Duration kWaitTimeout = absl::Minutes(5);
 
 std::string UnknownStage(client::Connection& connection, const HealthFlags& flags) {
   v1::ListStageHealthRequest request;
@@ -111,14 +113,22 @@ int Watch(const HealthFlags& flags, const World& world) {
   request.set_stage(flags.stage);
   client::Timing& timing = TimingOf(world);
   const absl::Duration start = timing.Now();
+  const bool waits = flags.wait_for != v1::HEALTH_STATE_UNSPECIFIED;
   client::HealthWatchOptions options;
+  if (waits) options.timeout = kWaitTimeout;
   if (flags.timeout) options.timeout = *flags.timeout;
   options.timing = &timing;
   const std::shared_ptr<client::Connection> connection = ConnectOrTell(flags, world);
   if (connection == nullptr) return kExitUsage;
   const auto watch = std::make_shared<client::HealthWatch>(connection, request, options);
   // Shared, since a signal may come when the watch is over.
-  if (world.on_watching) world.on_watching([watch] { watch->Stop(); });
+  const auto interrupted = std::make_shared<std::atomic<bool>>(false);
+  if (world.on_watching) {
+    world.on_watching([watch, interrupted] {
+      *interrupted = true;
+      watch->Stop();
+    });
+  }
 
   WatchPrinter printer(flags.output, LookOf(flags.output, world));
   const std::unique_ptr<Progress> progress = MakePlainProgress(world.write_err);
@@ -126,6 +136,7 @@ int Watch(const HealthFlags& flags, const World& world) {
   bool broken = false;
   bool any = false;
   bool printed = true;
+  bool reached = false;  // the state that is waited for, by what was said last
   const absl::Status end = watch->Run(
       [&](const v1::WatchStageHealthResponse& event) {
         any = any || event.has_updated();
@@ -136,7 +147,10 @@ int Watch(const HealthFlags& flags, const World& world) {
           broken = false;
         }
         printed = Print(printer.Print(event), world);
-        if (!printed) watch->Stop();
+        if (event.has_updated()) reached = event.updated().state() == flags.wait_for;
+        if (event.has_deleted()) reached = false;
+        // What came before is not all there is yet.
+        if (!printed || (waits && reached && synced)) watch->Stop();
       },
       [&](const client::FailedAttempt& failed) {
         broken = true;
@@ -150,13 +164,15 @@ int Watch(const HealthFlags& flags, const World& world) {
          absl::StrCat(RenderCallFailure(end, flags.server, timing.Now() - start, kDoing, synced),
                       Advice(end, flags, world)));
   }
+  if (waits && end.ok() && !reached) return *interrupted ? kExitInterrupted : kExitStillRunning;
   return ExitCodeForError(end);
 }
 
 }  // namespace
 
 int Health(const HealthFlags& flags, const World& world) {
-  return flags.watch ? Watch(flags, world) : Ask(flags, world);
+  const bool watches = flags.watch || flags.wait_for != v1::HEALTH_STATE_UNSPECIFIED;
+  return watches ? Watch(flags, world) : Ask(flags, world);
 }
 
 }  // namespace gantry::gantryctl

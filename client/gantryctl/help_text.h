@@ -65,7 +65,8 @@ was last heard of, how many Applications and indicators are healthy, and all iss
 With --watch the table comes first, then a row for each Stage that changes or is
 deleted; with -o json each event is a document on a line of its own, with
 -o yaml a document after ---. A stream that breaks is opened again, and what has
-changed meanwhile is shown. Ctrl-C ends it.
+changed meanwhile is shown. Ctrl-C ends it. --wait-for watches as well, and ends as
+soon as the Stage is in that state, also if it is not known yet.
 
 Examples:
   gantryctl health
@@ -73,12 +74,15 @@ Examples:
   gantryctl health shop/prod
   gantryctl health shop/prod -o yaml
   gantryctl health shop --watch
+  gantryctl health shop/prod --wait-for healthy --timeout 10m
   gantryctl health --watch -o json | jq -c 'select(.updated.state == "HEALTH_STATE_UNHEALTHY")'
 
 Exit codes:
-    0  the service told the health; or the watch was ended, by Ctrl-C or at its timeout
+    0  the service told the health; or the watch was ended, by Ctrl-C or at its timeout;
+       or the Stage is in the state that was waited for
     1  the service refused the call or could not tell, or knows no such Stage
     2  the flags are wrong, or the service says the request is
+    3  at the timeout the Stage is not in the state that is waited for
     4  no service answers
   130  interrupted, without --watch
 )";
