@@ -86,6 +86,30 @@ std::string ForbiddenMessage(const User& user, const Attributes& attributes) {
                                       : StrCat("in the namespace \"", attributes.ns, "\""));
 }
 
+// The user that the request is made for: its own, or the one that it names and may play.
+Result<User> Impersonate(const HttpRequest& request, const User& user, const Rbac& rbac) {
+  const std::string name = request.Header("Impersonate-User");
+  if (name.empty()) return user;
+  const auto check = [&](const char* resource, const std::string& wanted) {
+    Attributes attributes;
+    attributes.verb = "impersonate";
+    attributes.resource = resource;
+    attributes.name = wanted;
+    return rbac.Decide(user, attributes).allowed
+               ? std::optional<ApiError>()
+               : Forbidden({"", resource}, wanted, ForbiddenMessage(user, attributes));
+  };
+  if (const auto error = check("users", name)) return *error;
+  User played{name, "", {}};
+  for (const auto& [key, value] : request.headers) {
+    if (!absl::EqualsIgnoreCase(key, "Impersonate-Group")) continue;
+    if (const auto error = check("groups", value)) return *error;
+    played.groups.push_back(value);
+  }
+  played.groups.push_back("system:authenticated");
+  return played;
+}
+
 std::string MessageOf(int code) {
   switch (code) {
     case 429:
@@ -214,7 +238,9 @@ void ApiServer::Handle(const HttpRequest& request, HttpAnswer& answer) {
       }
     }
   }
-  const Result<User> user = Authenticate(request, tokens_);
+  Result<User> user = Authenticate(request, tokens_);
+  if (!user.ok()) return RespondError(answer, user.error());
+  user = Impersonate(request, *user, rbac_);
   if (!user.ok()) return RespondError(answer, user.error());
   const Decision decision = rbac_.Decide(*user, info.attributes);
   const Attributes& attributes = info.attributes;

@@ -64,6 +64,9 @@ Schema LeaseSchema() {
                                {"acquireTime", "string"},
                                {"renewTime", "string"},
                                {"leaseTransitions", "integer"}}));
+  for (const char* name : {"acquireTime", "renewTime"}) {
+    spec["properties"][name]["format"] = "micro-time";
+  }
   spec["default"] = json::object();
   return Schema(ObjectOf({{"spec", std::move(spec)}}));
 }

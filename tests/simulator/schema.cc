@@ -90,6 +90,12 @@ bool IsDateTime(const std::string& text) {
          absl::ParseTime(absl::RFC3339_full, text, &ignored, nullptr);
 }
 
+// With just six digits behind the seconds.
+bool IsMicroTime(const std::string& text) {
+  return IsDateTime(text) && text.size() >= 27 && text[19] == '.' &&
+         text.find_first_not_of("0123456789", 20) == 26;
+}
+
 std::string Quoted(const json& value) {
   return value.is_string() ? StrCat("\"", value.get<std::string>(), "\"") : value.dump();
 }
@@ -143,6 +149,9 @@ class Validator {
     const json* const format = Part(definition, "format");
     if (format != nullptr && *format == "date-time" && !IsDateTime(text)) {
       SayInvalid(path, own, StrCat("must be of type date-time: ", own));
+    }
+    if (format != nullptr && *format == "micro-time" && !IsMicroTime(text)) {
+      SayInvalid(path, own, StrCat("must be of type micro-time: ", own));
     }
     const auto length = static_cast<std::int64_t>(text.size());
     if (const json* most = Part(definition, "maxLength"); most && length > *most) {

@@ -11,7 +11,8 @@
 namespace gantry::simulator {
 
 // A structural schema of a CustomResourceDefinition (openAPIV3Schema): of it type, properties,
-// items, additionalProperties, required, enum, format date-time, nullable, default, the minimum and
+// items, additionalProperties, required, enum, the formats date-time and (of built-in kinds)
+// micro-time, nullable, default, the minimum and
 // maximum of lengths, numbers and items, and x-kubernetes-preserve-unknown-fields. A value; any
 // thread may use it.
 class Schema {

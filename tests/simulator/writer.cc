@@ -2,7 +2,7 @@
 #include "tests/simulator/writer.h"
 
 #include <algorithm>
-#include <cctype>
+#include <optional>
 #include <utility>
 
 #include "absl/strings/ascii.h"
@@ -59,6 +59,21 @@ void SetDefaults(const Resource& resource, json& object) {
     if (!object.contains("spec") || !object["spec"].is_object()) object["spec"] = json::object();
     if (!object["spec"].contains("finalizers")) object["spec"]["finalizers"] = {"kubernetes"};
   }
+}
+
+// Adds why the object is not valid. An object of a built-in kind that does not fit its schema
+// cannot even be read: 400.
+std::optional<ApiError> CheckSchema(const Resource& resource, const json& object,
+                                    std::vector<Cause>& causes) {
+  const std::vector<Cause> misfits = resource.schema.Validate(object);
+  if (!resource.custom && !misfits.empty()) {
+    return BadRequest(StrCat(resource.kind, " in version \"", resource.version,
+                             "\" cannot be handled as a ", resource.kind, ": ", misfits[0].field,
+                             ": ", misfits[0].message));
+  }
+  const std::vector<Cause> more = resource.custom ? misfits : ValidateBuiltIn(resource, object);
+  causes.insert(causes.end(), more.begin(), more.end());
+  return std::nullopt;
 }
 
 Result<Written> Answer(const Resource& resource, const Entry& entry, int code) {
@@ -145,11 +160,7 @@ Result<Written> Writer::Create(const Resource& resource, const std::string& ns, 
     causes.push_back({"FieldValueInvalid",
                       StrCat("Invalid value: \"", kind, "\": must be ", resource.kind), "kind"});
   }
-  const auto add = [&](const std::vector<Cause>& more) {
-    causes.insert(causes.end(), more.begin(), more.end());
-  };
-  add(resource.schema.Validate(object));
-  if (!resource.custom) add(ValidateBuiltIn(resource, object));
+  if (std::optional<ApiError> error = CheckSchema(resource, object, causes)) return *error;
   if (!causes.empty()) return Invalid({resource.group, kind}, name, causes);
   if (!given_version.empty() && !options.seeding) {
     return InternalMessage("resourceVersion should not be set on objects to be created");
@@ -232,10 +243,7 @@ Result<json> Writer::Merge(const Resource& resource, const json& old, json wante
   }
   resource.schema.Normalize(wanted);
   SetDefaults(resource, wanted);
-  for (const Cause& cause : resource.schema.Validate(wanted)) causes.push_back(cause);
-  if (!resource.custom) {
-    for (const Cause& cause : ValidateBuiltIn(resource, wanted)) causes.push_back(cause);
-  }
+  if (std::optional<ApiError> error = CheckSchema(resource, wanted, causes)) return *error;
   if (!causes.empty()) {
     return Invalid({resource.group, kind}, TextAt(old_metadata, "name"), causes);
   }

@@ -1,0 +1,372 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What the simulator does beyond a real API server: faults on demand, and streamed lists as servers
+// later than those of the conformance tests have them.
+#include "tests/simulator/simulator.h"
+
+#include <gmock/gmock.h>
+#include <httplib.h>
+#include <stdlib.h>
+
+#include <filesystem>
+#include <fstream>
+#include <functional>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <sstream>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "server/base/strings.h"
+
+namespace gantry::simulator {
+namespace {
+
+using base::StrCat;
+using nlohmann::json;
+using testing::AnyOf;
+using testing::ElementsAre;
+using testing::HasSubstr;
+
+constexpr char kApplications[] = "/apis/argoproj.io/v1alpha1/namespaces/argocd/applications";
+
+class SimulatorTest : public testing::Test {
+ protected:
+  SimulatorTest() { Start({}); }
+  ~SimulatorTest() override {
+    std::error_code ignored;
+    std::filesystem::remove_all(folder_, ignored);
+  }
+
+  void Start(SimulatorOptions options) {
+    simulator_.reset();
+    options.tls = tls_;
+    auto started = Simulator::Start(std::move(options));
+    ASSERT_TRUE(started.ok()) << started.status();
+    simulator_ = std::move(*started);
+    if (folder_.empty()) {
+      folder_ = (std::filesystem::temp_directory_path() / "gantry-sim-test.XXXXXX").string();
+      ASSERT_NE(mkdtemp(folder_.data()), nullptr);
+    }
+    ASSERT_TRUE(simulator_->WriteFiles(folder_).ok());
+    std::ifstream tokens(folder_ + "/tokens.csv");
+    for (std::string line; std::getline(tokens, line);) {
+      if (line.find(",admin,") != std::string::npos) token_ = line.substr(0, line.find(','));
+    }
+  }
+
+  httplib::Request Request(const std::string& method, const std::string& path) const {
+    httplib::Request request;
+    request.method = method;
+    request.path = path;
+    request.set_header("Authorization", "Bearer " + token_);
+    return request;
+  }
+  std::unique_ptr<httplib::Client> NewClient() const {
+    auto client = std::make_unique<httplib::Client>(simulator_->url());
+    client->set_url_encode(false);
+    client->set_keep_alive(true);
+    return client;
+  }
+  // The status; 0 when there was no whole answer.
+  int Send(const std::string& method, const std::string& path, const json& body = nullptr,
+           const std::string& type = "application/json") {
+    httplib::Request request = Request(method, path);
+    if (!body.is_null()) {
+      request.body = body.dump();
+      request.set_header("Content-Type", type);
+    }
+    const auto client = NewClient();
+    const httplib::Result result = client->send(request);
+    answer_ = result ? result->body : "";
+    retry_after_ = result ? result->get_header_value("Retry-After") : "";
+    return result ? result->status : 0;
+  }
+  int Create(const std::string& name) {
+    return Send("POST", kApplications,
+                {{"apiVersion", "argoproj.io/v1alpha1"},
+                 {"kind", "Application"},
+                 {"metadata", {{"name", name}}}});
+  }
+  int Get(const std::string& name) { return Send("GET", StrCat(kApplications, "/", name)); }
+
+  // The lines of a watch until `last` says so, or it ends; `rest_` is what came without an end.
+  std::vector<std::string> Watch(const std::string& query,
+                                 const std::function<bool(const std::string& line)>& last,
+                                 const std::function<void()>& begun = nullptr) {
+    std::vector<std::string> lines;
+    rest_.clear();
+    httplib::Request request = Request("GET", StrCat(kApplications, "?watch=1&", query));
+    request.response_handler = [&](const httplib::Response&) {
+      if (begun) begun();
+      return true;
+    };
+    request.content_receiver = [&](const char* data, std::size_t size, std::uint64_t,
+                                   std::uint64_t) {
+      for (std::size_t i = 0; i < size; ++i) {
+        if (data[i] != '\n') {
+          rest_ += data[i];
+          continue;
+        }
+        lines.push_back(std::exchange(rest_, ""));
+        if (last(lines.back())) return false;
+      }
+      return true;
+    };
+    const auto client = NewClient();
+    (void)client->send(request);
+    return lines;
+  }
+  static bool Never(const std::string&) { return false; }
+  static bool AtOnce(const std::string&) { return true; }
+
+  std::string Revision() const { return StrCat(simulator_->store().revision()); }
+
+  bool tls_ = false;
+  std::unique_ptr<Simulator> simulator_;
+  std::string folder_;
+  std::string token_;
+  std::string answer_;
+  std::string retry_after_;
+  std::string rest_;
+};
+
+TEST_F(SimulatorTest, ErrorsComeForTheNextRequestsThatMatch) {
+  ASSERT_EQ(Create("a"), 201);
+  Fault fault;
+  fault.verb = "get";
+  fault.resource = "applications";
+  fault.name = "a";
+  fault.count = 2;
+  fault.code = 429;
+  fault.retry_after = 7;
+  simulator_->faults().Add(fault);
+  EXPECT_EQ(Get("b"), 404);
+  EXPECT_EQ(Get("a"), 429);
+  EXPECT_EQ(retry_after_, "7");
+  EXPECT_EQ(json::parse(answer_).at("reason"), "TooManyRequests");
+  EXPECT_EQ(Get("a"), 429);
+  EXPECT_EQ(Get("a"), 200);
+  simulator_->faults().Add(fault);
+  simulator_->faults().Clear();
+  EXPECT_EQ(Get("a"), 200);
+}
+
+TEST_F(SimulatorTest, AnAnswerIsDroppedBeforeOrAfterTheChange) {
+  Fault fault;
+  fault.verb = "create";
+  fault.action = Fault::Action::kDropBefore;
+  simulator_->faults().Add(fault);
+  EXPECT_EQ(Create("a"), 0);
+  EXPECT_EQ(Get("a"), 404);
+  fault.action = Fault::Action::kDropAfter;
+  simulator_->faults().Add(fault);
+  EXPECT_EQ(Create("a"), 0);
+  EXPECT_EQ(Get("a"), 200);
+  fault.verb = "list";
+  fault.action = Fault::Action::kHalf;
+  simulator_->faults().Add(fault);
+  EXPECT_EQ(Send("GET", kApplications), 0);
+  EXPECT_EQ(Send("GET", kApplications), 200);
+}
+
+TEST_F(SimulatorTest, ADelayedRequestIsAnsweredAllTheSame) {
+  Fault fault;
+  fault.action = Fault::Action::kDelay;
+  fault.delay = std::chrono::milliseconds(1);
+  simulator_->faults().Add(fault);
+  EXPECT_EQ(Create("a"), 201);
+}
+
+TEST_F(SimulatorTest, AWatchBreaksInTheMiddleOfALine) {
+  const std::string from = Revision();
+  ASSERT_EQ(Create("a"), 201);
+  ASSERT_EQ(Create("b"), 201);
+  Fault fault;
+  fault.action = Fault::Action::kHalf;
+  fault.verb = "watch";
+  simulator_->faults().Add(fault);
+  EXPECT_THAT(Watch("resourceVersion=" + from, Never), testing::IsEmpty());
+  EXPECT_THAT(rest_, HasSubstr("{\"type\":\"ADDED\""));
+  EXPECT_EQ(Watch("timeoutSeconds=60&resourceVersion=" + from,
+                  [](const std::string& line) { return line.find("\"b\"") != std::string::npos; })
+                .size(),
+            2u);
+}
+
+TEST_F(SimulatorTest, NothingComesOfAFrozenWatchUntilItGoesOn) {
+  simulator_->faults().Freeze("applications");
+  bool unfrozen = false;
+  const std::vector<std::string> lines = Watch(
+      "timeoutSeconds=60&resourceVersion=" + Revision(),
+      [&](const std::string&) {
+        EXPECT_TRUE(unfrozen);
+        return true;
+      },
+      [&] {
+        EXPECT_EQ(Create("a"), 201);
+        unfrozen = true;
+        simulator_->faults().Unfreeze();
+      });
+  EXPECT_EQ(lines.size(), 1u);
+}
+
+TEST_F(SimulatorTest, OldVersionsAreGoneAfterACompaction) {
+  const std::string from = Revision();
+  ASSERT_EQ(Create("a"), 201);
+  ASSERT_EQ(Create("b"), 201);
+  ASSERT_EQ(Send("GET", StrCat(kApplications, "?limit=1")), 200);
+  const std::string token = json::parse(answer_).at("metadata").at("continue");
+  ASSERT_EQ(Create("c"), 201);
+  simulator_->Compact();
+  const std::vector<std::string> lines = Watch("resourceVersion=" + from, Never);
+  ASSERT_EQ(lines.size(), 1u);
+  const json event = json::parse(lines[0]);
+  EXPECT_EQ(event.at("type"), "ERROR");
+  EXPECT_EQ(event.at("object").at("code"), 410);
+  EXPECT_EQ(event.at("object").at("reason"), "Expired");
+
+  EXPECT_EQ(Send("GET", StrCat(kApplications, "?limit=1&continue=", token)), 410);
+  const json status = json::parse(answer_);
+  EXPECT_EQ(status.at("reason"), "Expired");
+  const std::string inconsistent = status.at("metadata").at("continue");
+  EXPECT_EQ(Send("GET", StrCat(kApplications, "?continue=", inconsistent)), 200);
+  EXPECT_EQ(json::parse(answer_).at("items").size(), 2u);
+}
+
+TEST_F(SimulatorTest, ARestartCutsWatchesAndForgetsTheHistory) {
+  ASSERT_EQ(Create("a"), 201);
+  const std::string from = Revision();
+  const std::string url = simulator_->url();
+  std::thread restart;
+  Watch("timeoutSeconds=60&resourceVersion=" + from, Never,
+        [&] { restart = std::thread([&] { EXPECT_TRUE(simulator_->Restart().ok()); }); });
+  restart.join();
+  EXPECT_EQ(simulator_->url(), url);
+  EXPECT_EQ(Get("a"), 200);
+  ASSERT_TRUE(simulator_->Restart({}, /*keep_objects=*/false).ok());
+  EXPECT_EQ(Get("a"), 404);
+  EXPECT_EQ(Create("a"), 201);
+}
+
+TEST_F(SimulatorTest, AStoppedServerRefusesConnections) {
+  simulator_->Stop();
+  EXPECT_EQ(Get("a"), 0);
+  ASSERT_TRUE(simulator_->Resume().ok());
+  EXPECT_EQ(Get("a"), 404);
+}
+
+TEST_F(SimulatorTest, AListIsStreamedAndItsEndIsMarked) {
+  ASSERT_EQ(Create("a"), 201);
+  const std::string query =
+      "allowWatchBookmarks=true&sendInitialEvents=true&resourceVersionMatch=NotOlderThan";
+  const std::vector<std::string> lines = Watch(
+      query, [](const std::string& line) { return line.find("BOOKMARK") != std::string::npos; });
+  ASSERT_EQ(lines.size(), 2u);
+  EXPECT_EQ(json::parse(lines[0]).at("type"), "ADDED");
+  const json metadata = json::parse(lines[1]).at("object").at("metadata");
+  EXPECT_EQ(metadata.at("annotations").at("k8s.io/initial-events-end"), "true");
+  EXPECT_EQ(metadata.at("resourceVersion"), Revision());
+
+  SimulatorOptions old;
+  old.refuse_initial_events = true;
+  Start(old);
+  EXPECT_EQ(Send("GET", StrCat(kApplications, "?watch=1&", query)), 422);
+}
+
+TEST_F(SimulatorTest, BookmarksComeToThoseWhoAllowThem) {
+  SimulatorOptions options;
+  options.bookmark_interval = std::chrono::milliseconds(10);
+  Start(options);
+  const std::vector<std::string> lines =
+      Watch("allowWatchBookmarks=true&timeoutSeconds=60&resourceVersion=" + Revision(), AtOnce);
+  ASSERT_EQ(lines.size(), 1u);
+  const json event = json::parse(lines[0]);
+  EXPECT_EQ(event.at("type"), "BOOKMARK");
+  EXPECT_EQ(event.at("object").at("metadata").at("resourceVersion"), Revision());
+  EXPECT_EQ(event.at("object").at("kind"), "Application");
+}
+
+TEST_F(SimulatorTest, ManifestsAreLoadedWithTheirStatus) {
+  const std::string manifest = R"(
+apiVersion: gantry.dev/v1alpha1
+kind: StageHealth
+metadata: {name: s}
+status: {state: Healthy}
+---
+apiVersion: v1
+kind: List
+items:
+- apiVersion: argoproj.io/v1alpha1
+  kind: Application
+  metadata: {name: a, namespace: argocd}
+  status: {health: {status: Healthy}}
+)";
+  ASSERT_TRUE(simulator_->Load(manifest).ok());
+  ASSERT_TRUE(simulator_->Load(manifest).ok());
+  EXPECT_EQ(Send("GET", "/apis/gantry.dev/v1alpha1/namespaces/gantry-system/stagehealths/s"), 200);
+  EXPECT_EQ(json::parse(answer_).at("status").at("state"), "Healthy");
+  EXPECT_EQ(Get("a"), 200);
+  const absl::Status unknown = simulator_->Load("{apiVersion: v1, kind: Pod, metadata: {name: p}}");
+  EXPECT_THAT(std::string(unknown.message()), HasSubstr("Pod p"));
+}
+
+TEST_F(SimulatorTest, TheControlPathsDoTheSameByHand) {
+  EXPECT_EQ(
+      Send("POST", "/simulator/faults", {{"action", "error"}, {"verb", "create"}, {"code", 503}}),
+      200);
+  EXPECT_EQ(Create("a"), 503);
+  EXPECT_EQ(Send("POST", "/simulator/faults", {{"action", "odd"}}), 400);
+  EXPECT_THAT(answer_, HasSubstr("drop-before"));
+  EXPECT_EQ(Send("POST", "/simulator/faults", {{"action", "error"}, {"odd", 1}}), 400);
+  EXPECT_EQ(Send("POST", "/simulator/faults", {{"action", "error"}, {"count", -1}}), 400);
+  EXPECT_EQ(Send("POST", "/simulator/faults", json::array()), 400);
+  for (const char* what : {"freeze", "unfreeze", "compact", "cut"}) {
+    EXPECT_EQ(Send("POST", StrCat("/simulator/", what), json::object()), 200) << what;
+  }
+  EXPECT_EQ(Send("POST", "/simulator/nonsense", json::object()), 400);
+  EXPECT_EQ(Send("POST", "/simulator/restart", {{"downMilliseconds", "x"}}), 400);
+  EXPECT_EQ(Send("GET", "/simulator/status"), 200);
+  EXPECT_THAT(answer_, HasSubstr("keeps nothing"));
+  token_ = "nobody's";
+  EXPECT_EQ(Send("GET", "/simulator/status"), 403);
+}
+
+TEST_F(SimulatorTest, NonsenseOnTheWireEndsTheConnectionAlone) {
+  for (const char* path : {"//", "/apis//", "/api/v1/namespaces//", "/apis/a/b/watch", "/%", "/api",
+                           "/apis/argoproj.io/v1alpha1/namespaces/argocd/applications/%2e%2e"}) {
+    EXPECT_THAT(Send("GET", path), AnyOf(200, 404)) << path;
+  }
+  EXPECT_EQ(Create("a"), 201);
+}
+
+class SecureSimulatorTest : public SimulatorTest {
+ protected:
+  SecureSimulatorTest() {
+    tls_ = true;
+    Start({});
+  }
+};
+
+TEST_F(SecureSimulatorTest, AClientCertificateIsAUser) {
+  httplib::Client client(simulator_->url(), folder_ + "/gantry.crt", folder_ + "/gantry.key");
+  client.set_ca_cert_path((folder_ + "/ca.crt").c_str());
+  const httplib::Result listed = client.Get(kApplications);
+  ASSERT_TRUE(listed) << to_string(listed.error());
+  EXPECT_EQ(listed->status, 200);
+  const httplib::Result refused = client.Delete((std::string(kApplications) + "/a").c_str());
+  ASSERT_TRUE(refused);
+  EXPECT_EQ(refused->status, 403);
+  EXPECT_THAT(refused->body, HasSubstr("system:serviceaccount:gantry-system:gantry"));
+
+  httplib::Client nobody(simulator_->url());
+  nobody.set_ca_cert_path((folder_ + "/ca.crt").c_str());
+  const httplib::Result anonymous = nobody.Get(kApplications);
+  ASSERT_TRUE(anonymous);
+  EXPECT_EQ(anonymous->status, 403);
+  EXPECT_THAT(anonymous->body, HasSubstr("system:anonymous"));
+}
+
+}  // namespace
+}  // namespace gantry::simulator
