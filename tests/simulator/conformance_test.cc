@@ -58,7 +58,8 @@ class Client {
 
   void set_token(const std::string& token) { access_.token = token; }
   const std::string& token() const { return access_.token; }
-  void set_accept(const std::string& accept) { accept_ = accept; }
+  // Goes with every request from now on.
+  void set_header(const std::string& name, const std::string& value) { headers_[name] = value; }
 
   Answer Send(const std::string& method, const std::string& path, const std::string& body = "",
               const std::string& content_type = kJson) {
@@ -101,12 +102,12 @@ class Client {
     request.method = method;
     request.path = path;
     if (!access_.token.empty()) request.set_header("Authorization", "Bearer " + access_.token);
-    if (!accept_.empty()) request.set_header("Accept", accept_);
+    for (const auto& [name, value] : headers_) request.set_header(name.c_str(), value);
     return request;
   }
 
   integration::ClusterAccess access_;
-  std::string accept_;
+  std::map<std::string, std::string> headers_;
   std::unique_ptr<httplib::Client> client_;
 };
 
@@ -173,7 +174,7 @@ void ExpectStatus(const Answer& answer, int code, const json& reason, const std:
 struct RefusalCase {
   const char* name;
   const char* method;
-  // NAME stands for that of an Application that is there, at VERSION and with UID.
+  // NAME stands for that of an Application that is there, at VERSION and with the uid THE_ID.
   const char* path;
   const char* content_type;
   const char* body;
@@ -200,9 +201,10 @@ TEST_P(RefusalTest, IsWordedAsTheRealServerWordsIt) {
   const json object = Create();
   const RefusalCase& tested = GetParam();
   const auto filled = [&](const char* text) {
-    return absl::StrReplaceAll(text, {{"NAME", NameOf(object)},
-                                      {"VERSION", VersionOf(object)},
-                                      {"UID", object.at("metadata").at("uid").get<std::string>()}});
+    return absl::StrReplaceAll(text,
+                               {{"NAME", NameOf(object)},
+                                {"VERSION", VersionOf(object)},
+                                {"THE_ID", object.at("metadata").at("uid").get<std::string>()}});
   };
   const Answer answer =
       admin_.Send(tested.method, filled(tested.path), filled(tested.body), tested.content_type);
@@ -284,7 +286,7 @@ INSTANTIATE_TEST_SUITE_P(
                     "StorageError: invalid object, Code: 4, Key: "
                     "/registry/argoproj.io/applications/argocd/NAME, ResourceVersion: 0, "
                     "AdditionalErrorMsg: Precondition failed: UID in precondition: xx, UID in "
-                    "object meta: UID"},
+                    "object meta: THE_ID"},
         RefusalCase{"UpdateOfWhatIsNotThere", "PUT", APPS "/nope", kJson,
                     "{" HEAD "\"metadata\":{\"name\":\"nope\",\"resourceVersion\":\"1\"}}", 404,
                     "NotFound", "applications.argoproj.io \"nope\" not found"},
@@ -324,7 +326,7 @@ INSTANTIATE_TEST_SUITE_P(
         RefusalCase{"DeleteOfAnotherUid", "DELETE", APPS "/NAME", kJson,
                     "{\"preconditions\":{\"uid\":\"xx\"}}", 409, "Conflict",
                     "Operation cannot be fulfilled on Application.argoproj.io \"NAME\": the UID in "
-                    "the precondition (xx) does not match the UID in record (UID). The object "
+                    "the precondition (xx) does not match the UID in record (THE_ID). The object "
                     "might have been deleted and then recreated"},
         RefusalCase{"DeleteOfAnotherVersion", "DELETE", APPS "/NAME", kJson,
                     "{\"preconditions\":{\"resourceVersion\":\"1\"}}", 409, "Conflict",
@@ -369,13 +371,12 @@ INSTANTIATE_TEST_SUITE_P(
                     "{\"name\":\"s\"},\"spec\":{\"promotion\":{}}}",
                     422, "Invalid",
                     "StageHealth.gantry.dev \"s\" is invalid: spec.promotion.name: Required value"},
-        RefusalCase{"StageHealthOfWrongTypes", "POST", HEALTHS, kJson,
+        RefusalCase{"StageHealthOfAWrongType", "POST", HEALTHS, kJson,
                     "{\"apiVersion\":\"gantry.dev/v1alpha1\",\"kind\":\"StageHealth\",\"metadata\":"
-                    "{\"name\":\"s\"},\"spec\":{\"project\":5,\"steps\":[{}]}}",
+                    "{\"name\":\"s\"},\"spec\":{\"project\":5}}",
                     422, "Invalid",
-                    "StageHealth.gantry.dev \"s\" is invalid: [spec.project: Invalid value: "
-                    "\"integer\": spec.project in body must be of type string: \"integer\", "
-                    "spec.steps.name: Required value]"},
+                    "StageHealth.gantry.dev \"s\" is invalid: spec.project: Invalid value: "
+                    "\"integer\": spec.project in body must be of type string: \"integer\""},
         RefusalCase{"StageHealthOfNoTime", "POST", HEALTHS, kJson,
                     "{\"apiVersion\":\"gantry.dev/v1alpha1\",\"kind\":\"StageHealth\",\"metadata\":"
                     "{\"name\":\"s\"},\"spec\":{\"promotion\":{\"name\":\"x\",\"updateTime\":"
@@ -429,6 +430,27 @@ TEST_F(ConformanceTest, DetailsNameTheObject) {
   const Answer answer = admin_.Send("GET", absl::StrCat(kApplications, "/nope"));
   EXPECT_EQ(answer.body.at("details"),
             (json{{"name", "nope"}, {"group", "argoproj.io"}, {"kind", "applications"}}));
+}
+
+// The real server names them in no particular order.
+TEST_F(ConformanceTest, EveryFieldThatDoesNotFitIsNamed) {
+  const json object = {{"apiVersion", "gantry.dev/v1alpha1"},
+                       {"kind", "StageHealth"},
+                       {"metadata", {{"name", "s"}}},
+                       {"spec", {{"project", 5}, {"steps", {json::object(), {{"name", 1}}}}}}};
+  const Answer answer = admin_.Send("POST", kStageHealths, object.dump());
+  EXPECT_EQ(answer.status, 422);
+  const auto invalid = [](const std::string& field) -> json {
+    return {{"reason", "FieldValueInvalid"},
+            {"message", absl::StrCat("Invalid value: \"integer\": ", field,
+                                     " in body must be of type string: \"integer\"")},
+            {"field", field}};
+  };
+  EXPECT_THAT(answer.body.at("details").at("causes").get<std::vector<json>>(),
+              testing::UnorderedElementsAre(invalid("spec.project"), invalid("spec.steps.name"),
+                                            json{{"reason", "FieldValueRequired"},
+                                                 {"message", "Required value"},
+                                                 {"field", "spec.steps.name"}}));
 }
 
 // ---- writing -----------------------------------------------------------------------
@@ -649,7 +671,7 @@ TEST_F(ConformanceTest, AnExactVersionShowsWhatWasThere) {
   const json object = Create();
   Patch(Path(object), {{"spec", {{"a", 2}}}});
   const std::string version = VersionOf(object);
-  for (const std::string& how : {"&limit=10", "&resourceVersionMatch=Exact"}) {
+  for (const char* how : {"&limit=10", "&resourceVersionMatch=Exact"}) {
     const Answer old = admin_.Send("GET", Query(absl::StrCat("&resourceVersion=", version, how)));
     ASSERT_EQ(old.status, 200) << old.text;
     EXPECT_EQ(VersionOf(old.body), version);
@@ -702,16 +724,16 @@ TEST_F(ConformanceTest, SelectorsSelect) {
 
 TEST_F(ConformanceTest, TablesAndMetadataComeWhenTheyAreAskedFor) {
   const json object = Create();
-  admin_.set_accept("application/json;as=Table;v=v1;g=meta.k8s.io,application/json");
+  admin_.set_header("Accept", "application/json;as=Table;v=v1;g=meta.k8s.io,application/json");
   const Answer table = admin_.Send("GET", Path(object));
   EXPECT_EQ(table.body.at("kind"), "Table");
   EXPECT_EQ(table.body.at("columnDefinitions").at(1).at("name"), "Age");
   EXPECT_EQ(table.body.at("rows").at(0).at("cells").at(0), NameOf(object));
-  admin_.set_accept("application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io");
+  admin_.set_header("Accept", "application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io");
   const Answer partial = admin_.Send("GET", Query());
   EXPECT_EQ(partial.body.at("kind"), "PartialObjectMetadataList");
   EXPECT_FALSE(partial.body.at("items").at(0).contains("spec"));
-  admin_.set_accept("text/html");
+  admin_.set_header("Accept", "text/html");
   EXPECT_EQ(admin_.Send("GET", Query()).status, 406);
 }
 
@@ -813,6 +835,18 @@ TEST_F(ConformanceTest, GantryMayWhatItsRolesGrant) {
   EXPECT_EQ(gantry.Send("PATCH", Path(object), "{}", kMergePatch).status, 200);
   EXPECT_EQ(gantry.Send("DELETE", Path(object)).status, 403);
   EXPECT_EQ(gantry.Send("GET", "/apis/argoproj.io/v1alpha1/applications").status, 403);
+}
+
+TEST_F(ConformanceTest, TheAdministratorMayPlayAnybodyAndNobodyElseMay) {
+  admin_.set_header("Impersonate-User", "somebody");
+  ExpectStatus(admin_.Send("GET", kApplications), 403, "Forbidden",
+               "applications.argoproj.io is forbidden: User \"somebody\" cannot list resource "
+               "\"applications\" in API group \"argoproj.io\" in the namespace \"argocd\"");
+  Client nobody("nobody.kubeconfig");
+  nobody.set_header("Impersonate-User", "admin");
+  ExpectStatus(nobody.Send("GET", kApplications), 403, "Forbidden",
+               "users \"admin\" is forbidden: User \"nobody\" cannot impersonate resource "
+               "\"users\" in API group \"\" at the cluster scope");
 }
 
 TEST_F(ConformanceTest, AccessReviewsAnswerByTheRoles) {
