@@ -497,6 +497,42 @@ TEST_F(ProcessTest, AServiceThatIsNotThereTellsNoHealth) {
   }
 }
 
+TEST_F(ProcessTest, HowTheConnectionIsSecuredIsLookedAt) {
+  ScriptedService service(HealthScript{{}, {Page({Stage("shop", "prod")})}, {}});
+  const Outcome mismatch =
+      Gantryctl(Health(service.address(), {"--plaintext=false", "--timeout", "20ms"}));
+  EXPECT_EQ(mismatch.exit_code, 4);
+  EXPECT_THAT(mismatch.err, HasSubstr("speaks plain text and was called with TLS"));
+  // gRPC's own log, which is not for people.
+  EXPECT_THAT(mismatch.err, Not(HasSubstr("ssl_transport_security")));
+
+  const Outcome no_file = Gantryctl(Health(service.address(), {"--ca-file", "/no/such/file"}));
+  EXPECT_EQ(no_file.exit_code, 2);
+  EXPECT_EQ(no_file.err,
+            "gantryctl: --ca-file /no/such/file cannot be read: No such file or directory; "
+            "expected the certificates of certificate authorities, in PEM\n");
+
+  Invocation token = Health(service.address(), {"--plaintext"});
+  token.environment = {"GANTRY_TOKEN=secret"};
+  EXPECT_EQ(Gantryctl(token).exit_code, 0);
+}
+
+TEST_F(ProcessTest, ReportsReachTheService) {
+  ScriptedService service({Answer(v1::STEP_STATUS_SUCCEEDED)});
+  Invocation invocation;
+  invocation.environment = {"GANTRY_SERVER=" + service.address(), "GANTRY_PROJECT=shop",
+                            "GANTRY_STAGE=prod"};
+  invocation.arguments = {"report", "promotion", "--promotion", "p-1", "--phase", "running"};
+  EXPECT_EQ(Gantryctl(invocation).out,
+            "Promotion p-1 of Stage shop/prod is reported as RUNNING.\n");
+  invocation.arguments = {"report", "indicator", "--name", "smoke", "--state", "healthy"};
+  EXPECT_EQ(Gantryctl(invocation).exit_code, 0);
+  ASSERT_EQ(service.promotion_reports().size(), 1u);
+  EXPECT_EQ(service.promotion_reports()[0].stage(), "prod");
+  ASSERT_EQ(service.indicator_reports().size(), 1u);
+  EXPECT_EQ(service.indicator_reports()[0].state(), v1::HEALTH_STATE_HEALTHY);
+}
+
 TEST_F(ProcessTest, AWatchFollowsARestartedServiceUntilASignalEndsIt) {
   for (const int stop : {SIGINT, SIGTERM}) {
     std::optional<ScriptedService> service;
