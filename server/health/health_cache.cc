@@ -205,7 +205,8 @@ StageSnapshotPtr HealthCache::JudgeOne(const CachedStage& stage,
         stages::NextStatus(health, stage.status, deps_.clock.Now()) != stage.status;
     snapshot->wants_refresh = judgement.wants_refresh;
   }
-  if (stage.status.transition_time) {
+  // What is stored of another state tells nothing about this one, until the leader has stored it.
+  if (stage.status.transition_time && stage.status.state == health.state()) {
     *health.mutable_transition_time() = google::protobuf::util::TimeUtil::NanosecondsToTimestamp(
         absl::ToUnixNanos(*stage.status.transition_time));
   }

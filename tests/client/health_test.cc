@@ -336,8 +336,7 @@ TEST_F(HealthTest, WaitingEndsAtOnceWhenItIsSoAlready) {
   connection_->streams = {
       {{Updated(Stage("shop", "prod")), Synced(), Updated(InState(v1::HEALTH_STATE_UNKNOWN))}, {}}};
   EXPECT_EQ(Health({"shop/prod", "--wait-for", "healthy"}), kExitSucceeded);
-  EXPECT_EQ(out_, std::string(kHeader) + "shop     prod   HEALTHY  -          -      -
-");
+  EXPECT_EQ(out_, std::string(kHeader) + "shop     prod   HEALTHY  -          -      -\n");
 }
 
 TEST_F(HealthTest, WhatWasReachedAndLostIsNotReached) {

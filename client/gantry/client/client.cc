@@ -18,6 +18,9 @@ absl::Duration ToDuration(const google::protobuf::Duration& duration) {
   return absl::Seconds(duration.seconds()) + absl::Nanoseconds(duration.nanos());
 }
 
+// At least, from one held call to the next, if the service answers the first before its time.
+constexpr absl::Duration kBetweenHeldCalls = absl::Seconds(1);
+
 void SetWait(v1::RunStepRequest& request, absl::Duration wait) {
   if (wait <= absl::ZeroDuration()) {
     request.clear_wait();
@@ -191,8 +194,11 @@ RunStepResult Client::RunStepUntilDone(
       }
       failures.Reset();
       const absl::Duration retry_after = ToDuration(result.response->retry_after());
-      if (wait > absl::ZeroDuration() && elapsed - called >= wait) {
-        pause = absl::ZeroDuration();
+      if (hold > absl::ZeroDuration()) {
+        // The next call is held. Something may change again and again.
+        const bool early = wait > absl::ZeroDuration() && elapsed - called < wait;
+        pause = early ? std::max(kBetweenHeldCalls - (elapsed - called), absl::ZeroDuration())
+                      : absl::ZeroDuration();
       } else if (retry_after > absl::ZeroDuration()) {
         pause = Spread(retry_after, timing.Random());
       } else {

@@ -33,8 +33,10 @@ class Client {
 
   // Calls until the step has left RUNNING, handing each answer's output to the next call.
   //
-  // After RUNNING the next call comes after `retry_after` (up to a quarter more, so that callers
-  // spread out), at once if the service held the call, and without a `retry_after` after a backoff.
+  // After RUNNING the next call comes at once, and is held by the service until something changes
+  // (RunStepOptions::hold); it comes no more often than once a second. Without holding it comes
+  // after `retry_after` (up to a quarter more, so that callers spread out), and without a
+  // `retry_after` after a backoff.
   // UNAVAILABLE, RESOURCE_EXHAUSTED and DEADLINE_EXCEEDED are retried after a backoff, and not
   // before the service's RetryInfo. The backoff is drawn from the upper half of 1 s, 2 s, 4 s, 8 s,
   // then 10 s. Any other error ends it: repeating such a call would not help.

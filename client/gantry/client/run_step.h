@@ -27,7 +27,7 @@ struct RunStepOptions {
   // How long the service is asked to hold a call while the step is RUNNING (RunStepRequest.wait),
   // so that a change is heard of at once. The first call and one after an error are never held.
   // With a service that does not allow as much, calls are not held at all. Zero: never hold.
-  absl::Duration hold = absl::Seconds(5);
+  absl::Duration hold = absl::Seconds(30);
 
   // Null: SystemTiming().
   Timing* timing = nullptr;

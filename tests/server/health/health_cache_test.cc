@@ -376,6 +376,15 @@ TEST_F(HealthCacheTest, ShowsTheStoredTransitionTime) {
   EXPECT_FALSE(health_.Find({"shop", "prod"})->status_differs);
 }
 
+TEST_F(HealthCacheTest, TheStoredTransitionTimeOfAnotherStateIsNotShown) {
+  json stage = Stage("shop.prod", {"gone"});
+  stage["status"] = {{"state", "Healthy"}, {"transitionTime", "2023-01-02T03:04:05Z"}};
+  PutStage(stage);
+  Sync();
+  EXPECT_EQ(State("prod"), kUnknown);
+  EXPECT_FALSE(Health("prod").has_transition_time());
+}
+
 TEST_F(HealthCacheTest, ListsPagesWhileStagesComeAndGo) {
   for (const char* name : {"pay.prod", "shop.a", "shop.b", "shop.c", "shopping.a"}) {
     PutStage(Stage(name, {}));
