@@ -252,7 +252,7 @@ void ApiServer::Handle(const HttpRequest& request, HttpAnswer& answer) {
                                    " path \"", attributes.path, "\""),
                             json::object()));
     }
-    return HandlePath(request, info, answer);
+    return HandlePath(info, answer);
   }
   if (!decision.allowed) {
     return RespondError(answer, Forbidden({attributes.group, attributes.resource}, attributes.name,
@@ -261,8 +261,7 @@ void ApiServer::Handle(const HttpRequest& request, HttpAnswer& answer) {
   HandleResource(request, info, *user, answer);
 }
 
-void ApiServer::HandlePath(const HttpRequest& request, const RequestInfo& info,
-                           HttpAnswer& answer) {
+void ApiServer::HandlePath(const RequestInfo& info, HttpAnswer& answer) {
   const std::string& path = info.attributes.path;
   if (path == "/healthz" || path == "/livez" || path == "/readyz") {
     return answer.Respond(200, "text/plain; charset=utf-8", "ok");
@@ -298,7 +297,6 @@ void ApiServer::HandlePath(const HttpRequest& request, const RequestInfo& info,
     document = OpenApiDocument(all, path.substr(std::string("/openapi/v3/").size()));
   }
   if (document.is_null()) return RespondError(answer, PageNotFound());
-  (void)request;
   answer.Respond(200, kJson, Text(document));
 }
 
@@ -527,6 +525,9 @@ void ApiServer::Watch(const Call& call, const ListOptions& options) {
   const std::string ns = resource.namespaced ? watch.ns : std::string();
   const Result<std::uint64_t> version = ParseVersion(options.version_text);
   if (!version.ok()) return RespondError(call.answer, version.error());
+  // Whoever has seen the answer begin follows from there, whatever is forgotten then.
+  const bool too_old =
+      *version != 0 && !options.send_initial_events && *version < store_.Oldest(resource.key());
   if (!call.answer.Begin(200, kJson)) return;
 
   bool columns = true;
@@ -563,6 +564,15 @@ void ApiServer::Watch(const Call& call, const ListOptions& options) {
   };
 
   std::uint64_t cursor = *version;
+  const auto send_expired = [&] {
+    const ApiError error = Expired(
+        StrCat("too old resource version: ", cursor, " (", store_.Oldest(resource.key()), ")"));
+    if (call.answer.Send(EventLine("ERROR", Text(error.body)))) call.answer.End();
+  };
+  while (!faults_.AwaitUnfrozen(watch, SteadyClock::now() + kLookInterval)) {
+    if (!call.answer.IsAwaited()) return;
+  }
+  if (too_old) return send_expired();
   if (*version == 0 || options.send_initial_events) {
     const std::optional<Store::Page> page = store_.List(
         resource.key(), ns, [&](const Entry& entry) { return Selected(options, entry); },
@@ -586,21 +596,15 @@ void ApiServer::Watch(const Call& call, const ListOptions& options) {
                      : std::chrono::duration_cast<SteadyClock::duration>(kDefaultWatchTime));
   auto next_bookmark = started + options_.bookmark_interval;
   while (call.answer.IsAwaited()) {
+    // Not even its end comes while it is frozen.
+    if (!faults_.AwaitUnfrozen(watch, SteadyClock::now() + kLookInterval)) continue;
     const auto now = SteadyClock::now();
     if (now >= deadline) return call.answer.End();
-    const auto next_look = std::min({deadline, next_bookmark, now + kLookInterval});
-    const Store::Changes changes = store_.Since(resource.key(), cursor, next_look);
-    if (!faults_.AwaitUnfrozen(watch, SteadyClock::now() + std::chrono::milliseconds(1))) {
-      // Nothing is taken until it goes on; then all of it is there, or has expired.
-      (void)faults_.AwaitUnfrozen(watch, SteadyClock::now() + kLookInterval);
-      continue;
-    }
-    if (changes.expired) {
-      const ApiError error =
-          Expired(StrCat("too old resource version: ", cursor, " (", changes.oldest, ")"));
-      if (call.answer.Send(EventLine("ERROR", Text(error.body)))) call.answer.End();
-      return;
-    }
+    const Store::Changes changes = store_.Since(
+        resource.key(), cursor, std::min({deadline, next_bookmark, now + kLookInterval}));
+    // What has come meanwhile is asked for again: then it is there, or has expired.
+    if (!faults_.AwaitUnfrozen(watch, now)) continue;
+    if (changes.expired) return send_expired();
     for (const Change& change : changes.changes) {
       const bool was = selected(change.before);
       const bool is = selected(change.after);

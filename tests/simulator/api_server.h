@@ -42,7 +42,7 @@ class ApiServer {
     std::chrono::milliseconds bookmark_interval{60000};
     // Answer sendInitialEvents as servers before 1.27 do.
     bool refuse_initial_events = false;
-    std::string address;  // host:port, for discovery
+    std::string address;  // for discovery
   };
   // All outlive it.
   ApiServer(Store& store, Resources& resources, Rbac& rbac, Writer& writer, Faults& faults,
@@ -72,7 +72,7 @@ class ApiServer {
 
   void HandleResource(const HttpRequest& request, const RequestInfo& info, const User& user,
                       HttpAnswer& answer);
-  void HandlePath(const HttpRequest& request, const RequestInfo& info, HttpAnswer& answer);
+  void HandlePath(const RequestInfo& info, HttpAnswer& answer);
   void Get(const Call& call);
   void List(const Call& call);
   void Watch(const Call& call, const ListOptions& options);

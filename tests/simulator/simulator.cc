@@ -245,15 +245,24 @@ absl::Status Simulator::Resume() {
   return http_->Listen();
 }
 
+void Simulator::ForgetObjects() {
+  for (const ResourcePtr& resource : resources_.All()) {
+    const auto all = [](const Entry&) { return true; };
+    const auto page = store_.List(resource->key(), "", all, std::nullopt, 0, std::nullopt);
+    store_.Clear(resource->key());
+    for (const EntryPtr& entry : page->entries) {
+      rbac_.Remove(resource->kind, entry->ns, entry->name);
+      if (resource->plural == "customresourcedefinitions") resources_.Undefine(entry->name);
+    }
+  }
+}
+
 absl::Status Simulator::Restart(std::chrono::milliseconds down, bool keep_objects) {
   Stop();
   base::Context context;
   if (down.count() > 0) (void)base::SystemSleeper().Sleep(absl::FromChrono(down), context);
   if (!keep_objects) {
-    for (const ResourcePtr& resource : resources_.All()) {
-      // What the server needs to know anything at all is made anew below.
-      store_.Clear(resource->key());
-    }
+    ForgetObjects();
     if (absl::Status loaded = LoadDefaults(); !loaded.ok()) return loaded;
   }
   // Somebody else may have taken the port for a moment.

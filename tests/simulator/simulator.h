@@ -80,6 +80,7 @@ class Simulator {
 
   absl::Status Begin();
   absl::Status LoadDefaults();
+  void ForgetObjects();
   absl::Status LoadObject(nlohmann::json object);
   void Handle(const HttpRequest& request, HttpAnswer& answer);
   // What is below /simulator/.

@@ -235,6 +235,18 @@ TEST_F(SimulatorTest, OldVersionsAreGoneAfterACompaction) {
   EXPECT_EQ(json::parse(answer_).at("items").size(), 2u);
 }
 
+TEST_F(SimulatorTest, AWatchThatFollowsIsNotBrokenByACompaction) {
+  ASSERT_EQ(Create("a"), 201);
+  const std::vector<std::string> lines =
+      Watch("timeoutSeconds=60&resourceVersion=" + Revision(), AtOnce, [&] {
+        EXPECT_EQ(Send("POST", "/api/v1/namespaces", {{"metadata", {{"name", "other"}}}}), 201);
+        simulator_->Compact();
+        EXPECT_EQ(Create("b"), 201);
+      });
+  ASSERT_EQ(lines.size(), 1u);
+  EXPECT_EQ(json::parse(lines[0]).at("type"), "ADDED");
+}
+
 TEST_F(SimulatorTest, ARestartCutsWatchesAndForgetsTheHistory) {
   ASSERT_EQ(Create("a"), 201);
   const std::string from = Revision();

@@ -32,9 +32,7 @@ std::size_t Store::size() const {
 }
 
 Store::Collection& Store::CollectionLocked(const std::string& resource) {
-  const auto [found, made] = collections_.try_emplace(resource);
-  if (made) found->second.forgotten = compacted_;
-  return found->second;
+  return collections_[resource];
 }
 
 EntryPtr Store::Get(const std::string& resource, const std::string& ns,
@@ -160,7 +158,6 @@ Store::Changes Store::Since(const std::string& resource, std::uint64_t version,
   };
   while (!news() && wakes_ == wakes && changed->WaitUntil(mutex_, deadline)) {
   }
-  result.oldest = collection.forgotten;
   if (collection.forgotten > version) {
     result.expired = true;
     return result;
@@ -176,6 +173,13 @@ Store::Changes Store::Since(const std::string& resource, std::uint64_t version,
   return result;
 }
 
+std::uint64_t Store::Oldest(const std::string& resource) const {
+  base::MutexLock lock(mutex_);
+  const auto collection = collections_.find(resource);
+  return std::max(compacted_, collection == collections_.end() ? std::uint64_t{0}
+                                                               : collection->second.forgotten);
+}
+
 void Store::WakeAll() {
   base::MutexLock lock(mutex_);
   ++wakes_;
@@ -187,8 +191,9 @@ void Store::Compact() {
   // Also where nothing changed: what is older than now is out of reach for every resource.
   compacted_ = revision_;
   for (auto& [name, collection] : collections_) {
+    if (collection.changes.empty()) continue;
+    collection.forgotten = collection.changes.back().resource_version;
     collection.changes.clear();
-    collection.forgotten = revision_;
   }
 }
 

@@ -96,12 +96,14 @@ class Store {
     std::uint64_t up_to = 0;
     // Not all changes since are kept.
     bool expired = false;
-    std::uint64_t oldest = 0;  // the version since which they are
   };
   // The changes of a resource after a version, some at a time; waits until there is one, or for
   // WakeAll, or for the deadline.
   Changes Since(const std::string& resource, std::uint64_t version,
                 std::chrono::steady_clock::time_point deadline) ABSL_LOCKS_EXCLUDED(mutex_);
+  // Whoever begins with an older version than this is too late. One who follows already is not, as
+  // long as no change was forgotten that he does not know.
+  std::uint64_t Oldest(const std::string& resource) const ABSL_LOCKS_EXCLUDED(mutex_);
   void WakeAll() ABSL_LOCKS_EXCLUDED(mutex_);
 
   // Forgets all changes: older versions are out of reach from now on.
@@ -115,7 +117,7 @@ class Store {
   struct Collection {
     std::map<Key, EntryPtr> entries;
     std::deque<Change> changes;
-    // Changes up to this version are not kept any more.
+    // The version of the last change that is not kept any more.
     std::uint64_t forgotten = 0;
     std::shared_ptr<base::ConditionVariable> changed = std::make_shared<base::ConditionVariable>();
   };

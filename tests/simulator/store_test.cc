@@ -128,10 +128,16 @@ TEST_F(StoreTest, WhoeverWaitsIsWoken) {
   writer.join();
 }
 
-TEST_F(StoreTest, CompactionCountsForResourcesThatHaveNoObjectsYet) {
-  Put("a", "x");
+TEST_F(StoreTest, AfterACompactionNobodyBeginsWithAnOlderVersionButFollowersGoOn) {
+  const EntryPtr other = Put("a", "x");
+  const std::uint64_t followed = store_.revision();
+  ASSERT_TRUE(store_.Put("others", nullptr, Draft{"a", "y", "", {}, {}, "", ""}));
   store_.Compact();
-  EXPECT_TRUE(store_.Since("others", 1, std::chrono::steady_clock::now()).expired);
+  EXPECT_EQ(store_.Oldest(kThings), store_.revision());
+  EXPECT_EQ(store_.Oldest("none"), store_.revision());
+  // Nothing has happened to these since.
+  EXPECT_FALSE(Since(followed).expired);
+  EXPECT_TRUE(Since(followed - 1).expired);
 }
 
 }  // namespace
