@@ -57,10 +57,15 @@ for suite in "${suites[@]}"; do
       ;;
     release)
       phase "release: build"
-      configure_and_build release gantry-server gantryctl argocd-standin gantry_integration_test \
-        gantry_soak_test health_benchmark
+      configure_and_build release gantry-server gantryctl gantry-sim argocd-standin \
+        gantry_integration_test gantry_conformance_test gantry_soak_test consumer_service \
+        health_benchmark
       phase "release: integration and soak tests on the real control plane"
       ctest --preset release -L 'control_plane|soak'
+      phase "release: the demo, all of it"
+      deploy/demo/run.sh --once
+      phase "release: the examples"
+      deploy/demo/run.sh --run examples/check.sh
       ;;
     *)
       echo "unknown suite: $suite (one of: lint asan tsan clang release tidy)" >&2

@@ -15,7 +15,7 @@ build_packages=(
 )
 test_packages=(
   "${build_packages[@]}"
-  clang clang-format clang-tidy shellcheck npm prometheus zsh fish
+  clang clang-format clang-tidy shellcheck npm prometheus zsh fish golang-go python3-venv
 )
 
 case "${1:-}" in
@@ -33,8 +33,12 @@ installed() {
 
 missing=()
 for package in "${packages[@]}"; do
-  # A Node.js from elsewhere brings its own npm.
-  if [[ $package == npm ]] && command -v npm >/dev/null; then continue; fi
+  # Those of languages may be here from elsewhere.
+  case "$package" in
+    npm) ! command -v npm >/dev/null || continue ;;
+    golang-go) ! command -v go >/dev/null || continue ;;
+    python3-venv) ! python3 -c 'import ensurepip, venv' 2>/dev/null || continue ;;
+  esac
   installed "$package" || missing+=("$package")
 done
 ((${#missing[@]})) || exit 0
