@@ -97,7 +97,7 @@ TEST_F(CompletionShellTest, BashCompletes) {
   EXPECT_THAT(Bash("gantryctl r"), ElementsAre("run-step", "report"));
   EXPECT_THAT(Bash("gantryctl report "), ElementsAre("promotion", "indicator"));
   EXPECT_THAT(Bash("gantryctl report indicator --state un"), ElementsAre("unknown", "unhealthy"));
-  EXPECT_THAT(Bash("gantryctl health --wa"), ElementsAre("--watch"));
+  EXPECT_THAT(Bash("gantryctl health --wat"), ElementsAre("--watch"));
   // bash takes what follows = for a word of its own.
   EXPECT_THAT(Bash("gantryctl health --output=j"), ElementsAre("json"));
   EXPECT_THAT(Bash("gantryctl report promotion --message "), IsEmpty());
