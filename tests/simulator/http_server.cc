@@ -14,6 +14,7 @@
 #include <array>
 #include <cerrno>
 #include <cstring>
+#include <system_error>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
@@ -136,7 +137,7 @@ class HttpServer::Connection final : public HttpAnswer {
     loss_ = Loss::kNone;
     answered_ = false;
   }
-  bool answered() const { return answered_; }
+  bool IsAnswered() const override { return answered_; }
 
   void Respond(int status, const std::string& content_type, std::string_view body,
                const std::string& headers) override {
@@ -422,7 +423,13 @@ void HttpServer::Accept(int listener) {
       if (stopping_) return;
       connections_.insert(connection);
     }
-    std::thread([this, connection] { Serve(connection); }).detach();
+    try {
+      std::thread([this, connection] { Serve(connection); }).detach();
+    } catch (const std::system_error&) {
+      // There are too many: this client has to come again.
+      base::MutexLock lock(mutex_);
+      connections_.erase(connection);
+    }
   }
 }
 
@@ -437,7 +444,7 @@ void HttpServer::Serve(const std::shared_ptr<Connection>& connection) {
       HttpRequest request;
       if (!connection->Read(request, options_.max_body)) break;
       handler_(request, *connection);
-      if (!connection->answered()) connection->Abort();
+      if (!connection->IsAnswered()) connection->Abort();
     }
   }
   connection->Abort();

@@ -54,6 +54,8 @@ class HttpAnswer {
   virtual void End() = 0;
   // Closes the connection, whatever was sent so far.
   virtual void Abort() = 0;
+  // Whether an answer has begun.
+  virtual bool IsAnswered() const = 0;
   // Whether the client still waits for the answer.
   virtual bool IsAwaited() = 0;
   // What Respond does from now on: nothing but to close the connection, or to close it in the

@@ -196,6 +196,41 @@ std::string TextAt(const json& object, const char* name) {
   return found != object.end() && found->is_string() ? found->get<std::string>() : "";
 }
 
+// What a CustomResourceDefinition defines. Throws json::exception when it has odd types.
+std::vector<ResourcePtr> Defined(const json& definition) {
+  const json spec = definition.value("spec", json::object());
+  const json names = spec.value("names", json::object());
+  std::vector<ResourcePtr> defined;
+  for (const json& version : spec.value("versions", json::array())) {
+    if (!version.value("served", false)) continue;
+    Resource resource;
+    resource.custom = true;
+    resource.group = TextAt(spec, "group");
+    resource.version = TextAt(version, "name");
+    resource.plural = TextAt(names, "plural");
+    resource.kind = TextAt(names, "kind");
+    resource.singular = TextAt(names, "singular");
+    resource.list_kind = TextAt(names, "listKind");
+    if (resource.list_kind.empty()) resource.list_kind = resource.kind + "List";
+    resource.namespaced = TextAt(spec, "scope") == "Namespaced";
+    for (const json& name : names.value("shortNames", json::array())) {
+      resource.short_names.push_back(name.get<std::string>());
+    }
+    resource.has_status = version.value("subresources", json::object()).contains("status");
+    resource.schema =
+        Schema(version.value("schema", json::object()).value("openAPIV3Schema", json::object()));
+    for (const json& column : version.value("additionalPrinterColumns", json::array())) {
+      const std::string path = TextAt(column, "jsonPath");
+      resource.columns.push_back({TextAt(column, "name"), TextAt(column, "type"), path,
+                                  "Custom resource definition column (in JSONPath format): " + path,
+                                  column.value("priority", 0)});
+    }
+    if (resource.columns.empty()) resource.columns = {Age()};
+    defined.push_back(std::make_shared<Resource>(std::move(resource)));
+  }
+  return defined;
+}
+
 }  // namespace
 
 Resources::Resources() : resources_(BuiltIn()) {}
@@ -231,38 +266,21 @@ bool Resources::IsBuiltInGroup(const std::string& group) const {
   });
 }
 
-void Resources::Define(const json& definition) {
-  const json spec = definition.value("spec", json::object());
-  const json names = spec.value("names", json::object());
-  std::vector<ResourcePtr> defined;
-  for (const json& version : spec.value("versions", json::array())) {
-    if (!version.value("served", false)) continue;
-    Resource resource;
-    resource.custom = true;
-    resource.group = TextAt(spec, "group");
-    resource.version = TextAt(version, "name");
-    resource.plural = TextAt(names, "plural");
-    resource.kind = TextAt(names, "kind");
-    resource.singular = TextAt(names, "singular");
-    resource.list_kind = TextAt(names, "listKind");
-    if (resource.list_kind.empty()) resource.list_kind = resource.kind + "List";
-    resource.namespaced = TextAt(spec, "scope") == "Namespaced";
-    for (const json& name : names.value("shortNames", json::array())) {
-      resource.short_names.push_back(name.get<std::string>());
-    }
-    resource.has_status = version.value("subresources", json::object()).contains("status");
-    resource.schema =
-        Schema(version.value("schema", json::object()).value("openAPIV3Schema", json::object()));
-    for (const json& column : version.value("additionalPrinterColumns", json::array())) {
-      const std::string path = TextAt(column, "jsonPath");
-      resource.columns.push_back({TextAt(column, "name"), TextAt(column, "type"), path,
-                                  "Custom resource definition column (in JSONPath format): " + path,
-                                  column.value("priority", 0)});
-    }
-    if (resource.columns.empty()) resource.columns = {Age()};
-    defined.push_back(std::make_shared<Resource>(std::move(resource)));
+std::string Resources::WhyNoDefinition(const json& definition) {
+  try {
+    const std::vector<ResourcePtr> defined = Defined(definition);
+    const bool named = !defined.empty() && !defined[0]->group.empty() &&
+                       !defined[0]->plural.empty() && !defined[0]->kind.empty();
+    return named ? "" : "needs a group, names, and a version that is served";
+  } catch (const json::exception& exception) {
+    return exception.what();
   }
-  Undefine(names.value("plural", "") + "." + spec.value("group", ""));
+}
+
+void Resources::Define(const json& definition) {
+  if (!WhyNoDefinition(definition).empty()) return;
+  const std::vector<ResourcePtr> defined = Defined(definition);
+  Undefine(defined[0]->key());
   base::MutexLock lock(mutex_);
   resources_.insert(resources_.end(), defined.begin(), defined.end());
 }

@@ -70,6 +70,8 @@ class Resources {
   // Whether the server itself has resources in the group.
   bool IsBuiltInGroup(const std::string& group) const ABSL_LOCKS_EXCLUDED(mutex_);
 
+  // Why an object is no CustomResourceDefinition that can be served; empty when it is.
+  static std::string WhyNoDefinition(const nlohmann::json& definition);
   // Takes what a CustomResourceDefinition defines, in place of what it defined before.
   void Define(const nlohmann::json& definition) ABSL_LOCKS_EXCLUDED(mutex_);
   // Forgets what it defines.

@@ -276,7 +276,13 @@ absl::Status Simulator::Restart(std::chrono::milliseconds down, bool keep_object
 
 void Simulator::Handle(const HttpRequest& request, HttpAnswer& answer) {
   if (absl::StartsWith(request.path, kControlPath)) return Control(request, answer);
-  api_->Handle(request, answer);
+  try {
+    api_->Handle(request, answer);
+  } catch (const json::exception& exception) {
+    // A body, or what is stored of an earlier one, has a type where nobody looked for it.
+    if (answer.IsAnswered()) return answer.Abort();
+    RespondJson(answer, 400, BadRequest(exception.what()).body);
+  }
 }
 
 void Simulator::Control(const HttpRequest& request, HttpAnswer& answer) {

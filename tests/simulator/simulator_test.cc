@@ -353,6 +353,27 @@ TEST_F(SimulatorTest, NonsenseOnTheWireEndsTheConnectionAlone) {
   EXPECT_EQ(Create("a"), 201);
 }
 
+TEST_F(SimulatorTest, BodiesOfOddTypesAreRefused) {
+  const std::string definitions = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
+  const json odd[] = {"x",
+                      {{"group", 1}},
+                      {{"group", "g"}, {"names", "x"}},
+                      {{"versions", {{{"served", "yes"}}}}},
+                      {{"versions", "x"}},
+                      json::object()};
+  for (const json& spec : odd) {
+    EXPECT_EQ(Send("POST", definitions, {{"metadata", {{"name", "a.b"}}}, {"spec", spec}}), 422)
+        << spec;
+  }
+  EXPECT_EQ(Send("POST", "/apis/authorization.k8s.io/v1/subjectaccessreviews",
+                 {{"spec", {{"groups", "x"}, {"resourceAttributes", json::object()}}}}),
+            201);
+  const std::string ns = "/api/v1/namespaces/team-a";
+  EXPECT_EQ(Send("PATCH", ns + "/status", {{"status", "x"}}, "application/merge-patch+json"), 200);
+  EXPECT_EQ(Send("DELETE", ns), 400);
+  EXPECT_EQ(Create("a"), 201);
+}
+
 class SecureSimulatorTest : public SimulatorTest {
  protected:
   SecureSimulatorTest() {

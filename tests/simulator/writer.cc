@@ -131,6 +131,9 @@ Result<Written> Writer::Create(const Resource& resource, const std::string& ns, 
     object["status"] = {{"phase", "Active"}};
   }
   if (resource.plural == "customresourcedefinitions") {
+    if (const std::string why = Resources::WhyNoDefinition(object); !why.empty()) {
+      return Invalid(resource.kind_name(), name, {{"FieldValueInvalid", why, "spec"}});
+    }
     const std::string now = KubernetesTime(clock_.Now());
     const auto condition = [&](const char* type, const char* reason, const char* message) {
       return json{{"type", type},
@@ -195,7 +198,6 @@ Result<json> Writer::Merge(const Resource& resource, const json& old, json wante
     wanted.erase("status");
     if (const auto found = old.find("status"); found != old.end()) wanted["status"] = *found;
   }
-  const json given = MetadataOf(wanted);
   NormalizeMetadata(wanted);
   json& metadata = wanted["metadata"];
 
@@ -244,6 +246,11 @@ Result<json> Writer::Merge(const Resource& resource, const json& old, json wante
   resource.schema.Normalize(wanted);
   SetDefaults(resource, wanted);
   if (std::optional<ApiError> error = CheckSchema(resource, wanted, causes)) return *error;
+  if (resource.plural == "customresourcedefinitions") {
+    if (const std::string why = Resources::WhyNoDefinition(wanted); !why.empty()) {
+      causes.push_back({"FieldValueInvalid", why, "spec"});
+    }
+  }
   if (!causes.empty()) {
     return Invalid({resource.group, kind}, TextAt(old_metadata, "name"), causes);
   }
