@@ -108,6 +108,8 @@ show "$bin/gantryctl" run-step "${step[@]}" --timeout 1m || failed+=("the promot
 say "How healthy the Stage is then, once Argo CD has looked at what it deployed"
 show "$bin/gantryctl" health shop/prod --wait-for healthy --timeout 30s ||
   failed+=("the health of shop/prod")
+say "The Stages of the project afterwards"
+show "$bin/gantryctl" health shop
 
 # Each line is: the exit code that it has, what it shows, the command.
 gantryctl=build/release/bin/gantryctl

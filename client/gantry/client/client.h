@@ -38,8 +38,9 @@ class Client {
   // after `retry_after` (up to a quarter more, so that callers spread out), and without a
   // `retry_after` after a backoff.
   // UNAVAILABLE, RESOURCE_EXHAUSTED and DEADLINE_EXCEEDED are retried after a backoff, and not
-  // before the service's RetryInfo. The backoff is drawn from the upper half of 1 s, 2 s, 4 s, 8 s,
-  // then 10 s. Any other error ends it: repeating such a call would not help.
+  // before the service's RetryInfo (gRPC itself may have repeated it a moment after the first, see
+  // ChannelOptions::retries). The backoff is drawn from the upper half of 1 s, 2 s, 4 s, 8 s, then
+  // 10 s. Any other error ends it: repeating such a call would not help.
   //
   // A dry run ends with its first answer. `request.wait` is not used, see RunStepOptions::hold.
   // `on_progress`, if any, is called on this thread after every call but the last.
