@@ -279,6 +279,10 @@ class Reconciler {
   bool AwaitsRetry() const {
     return TextAt(state_, {"phase"}) == kRunning && EndedAt().has_value();
   }
+  // Then it cannot be synced either.
+  bool CannotCompare() const {
+    return orders_.condition == "ComparisonError" || orders_.condition == "InvalidSpecError";
+  }
   bool HasBegun() const { return At(state_, {"syncResult"}).is_object(); }
 
   // When the last attempt ended.
@@ -296,18 +300,21 @@ class Reconciler {
     if (!InProgress()) return TakeUp(operation);
     // As in Argo CD, an operation that was written over one that is in progress is not seen.
     if (TextAt(state_, {"phase"}) == kTerminating) return End(kFailed, "Operation terminated");
-    if (AwaitsRetry()) {
+    const bool retries = AwaitsRetry();
+    if (retries) {
       const absl::Time retry_at = *EndedAt() + RetryDelay(NumberAt(state_, {"retryCount"}, 1) - 1);
       if (now_ < retry_at) return LookAgainAt(retry_at);
-      return Begin();
-    }
-    if (!HasBegun()) {
-      if (!orders_.sync_window) return Begin();
+    } else if (!HasBegun() && orders_.sync_window) {
       json next = app_;
       next["status"]["operationState"]["message"] = "Sync operation blocked by sync window";
       if (next != app_) Write(next, "left an operation blocked by a sync window");
       return;
     }
+    // Argo CD compares before it syncs, and each time that it looks at a sync in progress.
+    if (CannotCompare()) {
+      return Fail(kError, base::StrCat(orders_.condition, ": ", orders_.condition_message), "");
+    }
+    if (retries || !HasBegun()) return Begin();
     if (orders_.hang) return;
     absl::Time began = now_;
     if (memory_.attempt_began) {
@@ -376,7 +383,8 @@ class Reconciler {
     state["message"] = base::StrCat(
         message, ". Retrying attempt #", retries + 1, " at ",
         absl::FormatTime("%-I:%M%p", now_ + RetryDelay(retries), absl::UTCTimeZone()), ".");
-    AddResources(false, state["syncResult"]);
+    // Where nothing can be compared, nothing was applied.
+    if (!CannotCompare()) AddResources(false, state["syncResult"]);
     step_.memory.ended = now_;
     Write(next, "failed an attempt that is tried again");
   }
@@ -408,7 +416,7 @@ class Reconciler {
     if (phase == kSucceeded && !dry_run) AddHistory(next);
     if (orders_.lose_sync_result) {
       state.erase("syncResult");
-    } else if (state.contains("syncResult")) {
+    } else if (state.contains("syncResult") && !CannotCompare()) {
       AddResources(phase == kSucceeded, state["syncResult"]);
     }
     next.erase("operation");
@@ -516,7 +524,7 @@ class Reconciler {
     found.sync["comparedTo"] = std::move(compared_to);
     const bool same = !orders_.drift && deployed && DeploysTheSame(target, *deployed);
     found.sync["status"] = same ? "Synced" : "OutOfSync";
-    if (found.invalid || orders_.condition == "ComparisonError") found.sync["status"] = "Unknown";
+    if (CannotCompare()) found.sync["status"] = "Unknown";
 
     if (!orders_.condition.empty()) {
       found.conditions.push_back(
@@ -556,7 +564,9 @@ class Reconciler {
 
   // When the next comparison is due.
   absl::Time ComparisonDue(const Comparison& found) const {
-    if (!Annotation(argocd::kRefreshAnnotation).empty()) return now_;
+    // Any value asks for a refresh, also an empty one.
+    const std::string refresh(argocd::kRefreshAnnotation);
+    if (!At(app_, {"metadata", "annotations", refresh.c_str()}).is_null()) return now_;
     const auto reconciled = TimeAt(app_, {"status", "reconciledAt"});
     const auto ended = IsCompleted(TextAt(state_, {"phase"})) ? EndedAt() : std::nullopt;
     const absl::Time after_operation =

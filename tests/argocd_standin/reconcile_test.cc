@@ -576,6 +576,74 @@ TEST_F(ReconcileTest, AnInvalidSpecIsNeverReconciledButRefreshesAreAnswered) {
   EXPECT_EQ(ReconciledAt(), before);
 }
 
+TEST_F(ReconcileTest, AnEmptyRefreshAnnotationIsARequestToo) {
+  Settle();
+  const std::string before = ReconciledAt();
+  Advance(absl::Minutes(1));
+  app_["metadata"]["annotations"][kRefresh] = "";
+  Settle();
+  EXPECT_FALSE(HasRefresh());
+  EXPECT_NE(ReconciledAt(), before);
+  EXPECT_EQ(ReconciledAt(), Now());
+}
+
+TEST_F(ReconcileTest, AnOperationWhoseComparisonFailsEndsWithItsCondition) {
+  for (const char* condition : {"ComparisonError", "InvalidSpecError"}) {
+    SCOPED_TRACE(condition);
+    Settle();
+    Sync();
+    const json history = app_["status"]["history"];
+    Order("condition", std::string(condition) + "=no such branch");
+    Request();
+    Settle();
+    EXPECT_FALSE(HasOperation());
+    EXPECT_EQ(Phase(), "Error");
+    EXPECT_EQ(Message(), std::string(condition) + ": no such branch");
+    EXPECT_FALSE(State().contains("syncResult"));
+    EXPECT_EQ(app_["status"]["history"], history);
+    Countermand("condition");
+    SettleAfter(absl::Minutes(1));
+  }
+}
+
+TEST_F(ReconcileTest, AComparisonThatFailsEndsASyncThatHasBegun) {
+  Settle();
+  Order("hang", "true");
+  Request();
+  Settle();
+  ASSERT_EQ(Phase(), "Running");
+  Order("condition", "ComparisonError=no such branch");
+  Settle();
+  EXPECT_EQ(Phase(), "Error");
+  EXPECT_EQ(Message(), "ComparisonError: no such branch");
+  EXPECT_FALSE(At(State(), {"syncResult"}).contains("resources"));
+  EXPECT_FALSE(app_["status"].contains("history"));
+}
+
+TEST_F(ReconcileTest, AnOperationWhoseComparisonFailsIsTriedAgainAsItAsks) {
+  Settle();
+  Order("condition", "ComparisonError=no such branch");
+  Request({{"sync", json::object()}, {"retry", {{"limit", 1}}}});
+  EXPECT_EQ(Settle(), absl::Seconds(5));
+  EXPECT_EQ(Phase(), "Running");
+  EXPECT_THAT(Message(), HasSubstr("ComparisonError: no such branch. Retrying attempt #1"));
+  EXPECT_FALSE(State().contains("syncResult"));
+  Countermand("condition");
+  SettleAfter(absl::Seconds(5));
+  SettleAfter(absl::Seconds(3));
+  EXPECT_EQ(Phase(), "Succeeded");
+  EXPECT_THAT(app_["status"]["history"], SizeIs(1));
+}
+
+TEST_F(ReconcileTest, AnotherConditionIsNoReasonNotToSync) {
+  Settle();
+  Order("condition", "OrphanedResourceWarning=one more than known");
+  Request();
+  Settle();
+  SettleAfter(absl::Seconds(3));
+  EXPECT_EQ(Phase(), "Succeeded");
+}
+
 TEST_F(ReconcileTest, WithoutReconcilingNothingIsComparedAndRefreshesWait) {
   Settle();
   const std::string before = ReconciledAt();
