@@ -228,11 +228,19 @@ Flag<Flags> OutputFlag(const std::string& what) {
           "table",       "GANTRY_OUTPUT", true,     SetOutput<Flags>};
 }
 
+// What every --timeout has in common.
+constexpr char kUnreachableHelp[] = "Where nothing answers at all it ends after 10s.";
+
 template <typename Flags>
 Flag<Flags> TimeoutFlag() {
-  return {
-      "--timeout", "--timeout",      "DURATION", "How long to try while the service cannot answer.",
-      "30s",       "GANTRY_TIMEOUT", true,       SetTimeout<Flags>};
+  return {"--timeout",
+          "--timeout",
+          "DURATION",
+          absl::StrCat("How long to try while the service cannot answer.\n", kUnreachableHelp),
+          "30s",
+          "GANTRY_TIMEOUT",
+          true,
+          SetTimeout<Flags>};
 }
 
 FlagList<RunStepFlags> FlagsOfRunStep() {
@@ -254,8 +262,9 @@ FlagList<RunStepFlags> FlagsOfRunStep() {
       {"--actor", "--actor", "NAME", "Who asks for it, when a person does.", "", "GANTRY_ACTOR",
        false, SetText(&F::actor)},
       {"--timeout", "--timeout", "DURATION",
-       "How long to go on while the step is running, as 90s, 5m, 1h30m.", "5m", "GANTRY_TIMEOUT",
-       true, SetTimeout<F>},
+       absl::StrCat("How long to go on while the step is running, as 90s, 5m, 1h30m.\n",
+                    kUnreachableHelp),
+       "5m", "GANTRY_TIMEOUT", true, SetTimeout<F>},
       OutputFlag<F>("the result"),
       {"-f,--file", "--file", "FILE",
        "The file that holds the step; - for standard input. Can be given\nwithout the flag.", "",
@@ -283,7 +292,8 @@ FlagList<HealthFlags> FlagsOfHealth() {
   return WithServiceFlags<F>({
       {"--timeout", "--timeout", "DURATION",
        "How long to try while the service cannot answer, 30s by default. With\n--watch how long to "
-       "watch, without end by default; with --wait-for how\nlong to wait, 5m by default.",
+       "watch, without end by default; with --wait-for how\nlong to wait, 5m by default. " +
+           std::string(kUnreachableHelp),
        "", "GANTRY_TIMEOUT", false, SetTimeout<F>},
       OutputFlag<F>("the health"),
       {"-w,--watch", "--watch", "", "Go on, and show what changes.", "", "", false,

@@ -405,6 +405,18 @@ TEST(CommandLineTest, EveryFlagOfTheConnectionHasAVariable) {
   EXPECT_EQ(Parse({"steps"}, {{"GANTRY_TOKEN", "x"}}).steps->token, "x");
 }
 
+TEST(CommandLineTest, EveryTimeoutTellsWhenItEndsWithoutAnAnswer) {
+  const std::vector<std::string> commands[] = {{"run-step", "--help"},
+                                               {"health", "--help"},
+                                               {"steps", "--help"},
+                                               {"report", "promotion", "--help"},
+                                               {"report", "indicator", "--help"}};
+  for (const std::vector<std::string>& command : commands) {
+    EXPECT_THAT(Parse(command).text, HasSubstr("nothing answers at all it ends after 10s"))
+        << command[0];
+  }
+}
+
 TEST(CommandLineTest, EveryCommandHasHelpWithExamples) {
   for (const std::vector<std::string>& command :
        std::vector<std::vector<std::string>>{{},
