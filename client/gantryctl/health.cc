@@ -62,10 +62,9 @@ absl::StatusOr<std::string> RenderSeveral(const v1::ListStageHealthResponse& res
 }
 
 int Ask(const HealthFlags& flags, const World& world) {
-  const std::shared_ptr<client::Connection> connection = ConnectOrTell(flags, world);
+  std::shared_ptr<client::Connection> connection = ConnectOrTell(flags, world);
   if (connection == nullptr) return kExitUsage;
   const Look look = LookOf(flags.output, world);
-  const client::Client client(connection);
   client::Timing& timing = TimingOf(world);
   const absl::Duration start = timing.Now();
   const std::unique_ptr<Progress> progress = MakePlainProgress(world.write_err);
@@ -76,6 +75,7 @@ int Ask(const HealthFlags& flags, const World& world) {
     progress->Show(failed.elapsed, WaitingLine(failed, flags.server));
   };
   const auto failure = [&](const absl::Status& error) -> int {
+    connection = nullptr;
     Tell(world, absl::StrCat(RenderCallFailure(error, flags.server, timing.Now() - start, kDoing),
                              Advice(error, flags, world)));
     return ExitCodeForError(error);
@@ -87,7 +87,7 @@ int Ask(const HealthFlags& flags, const World& world) {
     request.set_project(flags.project);
     request.set_stage(flags.stage);
     const absl::StatusOr<v1::GetStageHealthResponse> response =
-        client.GetStageHealth(request, options);
+        client::Client(connection).GetStageHealth(request, options);
     if (absl::IsNotFound(response.status())) {
       Tell(world, UnknownStage(*connection, flags));
       return kExitFailed;
@@ -100,7 +100,7 @@ int Ask(const HealthFlags& flags, const World& world) {
   v1::ListStageHealthRequest request;
   request.set_project(flags.project);
   const absl::StatusOr<v1::ListStageHealthResponse> response =
-      client.ListStageHealth(request, options);
+      client::Client(connection).ListStageHealth(request, options);
   if (!response.ok()) return failure(response.status());
   if (response->stale()) Tell(world, RenderStale(response->observed_time()));
   if (response->stages().empty()) Tell(world, RenderNoStages(flags));
@@ -118,15 +118,15 @@ int Watch(const HealthFlags& flags, const World& world) {
   if (waits) options.timeout = kWaitTimeout;
   if (flags.timeout) options.timeout = *flags.timeout;
   options.timing = &timing;
-  const std::shared_ptr<client::Connection> connection = ConnectOrTell(flags, world);
+  std::shared_ptr<client::Connection> connection = ConnectOrTell(flags, world);
   if (connection == nullptr) return kExitUsage;
-  const auto watch = std::make_shared<client::HealthWatch>(connection, request, options);
+  auto watch = std::make_shared<client::HealthWatch>(connection, request, options);
   // Shared, since a signal may come when the watch is over.
   const auto interrupted = std::make_shared<std::atomic<bool>>(false);
   if (world.on_watching) {
-    world.on_watching([watch, interrupted] {
+    world.on_watching([weak = std::weak_ptr<client::HealthWatch>(watch), interrupted] {
       *interrupted = true;
-      watch->Stop();
+      if (const auto watched = weak.lock()) watched->Stop();
     });
   }
 
@@ -160,6 +160,8 @@ int Watch(const HealthFlags& flags, const World& world) {
       });
   if (!printed) return kExitFailed;
   if (!end.ok()) {
+    watch = nullptr;
+    connection = nullptr;
     Tell(world,
          absl::StrCat(RenderCallFailure(end, flags.server, timing.Now() - start, kDoing, synced),
                       Advice(end, flags, world)));

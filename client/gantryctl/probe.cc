@@ -22,6 +22,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
@@ -238,7 +239,8 @@ void Trust(SSL_CTX* context, const std::string& pem) {
 }
 
 // Shakes hands over a socket that is connected.
-Finding ShakeHands(const Socket& socket, const std::string& host, const TlsMaterial& material) {
+Finding ShakeHands(const Socket& socket, const std::string& host, const TlsMaterial& material,
+                   bool plaintext) {
   const Owned<SSL_CTX> context(SSL_CTX_new(TLS_client_method()));
   if (!context) return {};
   if (material.ca.empty()) {
@@ -275,12 +277,57 @@ Finding ShakeHands(const Socket& socket, const std::string& host, const TlsMater
   }
   const Owned<X509> certificate(SSL_get1_peer_certificate(tls.get()));
   const long error = SSL_get_verify_result(tls.get());
-  if (!certificate || error == X509_V_OK) return {Kind::kTls, ""};
+  const bool trusted = !certificate || error == X509_V_OK;
+  const unsigned char* protocol = nullptr;
+  unsigned int size = 0;
+  SSL_get0_alpn_selected(tls.get(), &protocol, &size);
+  // A call in plain text has not come as far as the certificate.
+  if (size == 0 && (trusted || plaintext)) return {Kind::kNoHttp2, ""};
+  if (trusted) return {Kind::kTls, ""};
   return {Kind::kBadCertificate,
           CertificateProblem(error, certificate.get(), host, !material.ca.empty())};
 }
 
+// What gRPC says of the peer, as far as it does.
+Finding FindingIn(const std::string& message) {
+  const std::string text = absl::AsciiStrToLower(message);
+  if (absl::StrContains(text, "missing selected alpn")) return {Kind::kNoHttp2, ""};
+  constexpr char kPeerName[] = "peer name ";
+  const std::size_t end = text.find(" is not in peer certificate");
+  const std::size_t begin = text.rfind(kPeerName, end);
+  if (end != std::string::npos && begin != std::string::npos) {
+    const std::size_t name = begin + sizeof kPeerName - 1;
+    return {Kind::kBadCertificate,
+            absl::StrCat("is not for ", CutTo(OneLine(message.substr(name, end - name)), 100))};
+  }
+  if (absl::StrContains(text, "certificate verify failed")) {
+    return {Kind::kBadCertificate,
+            "is not valid now, or is from none of the certificate authorities that are trusted"};
+  }
+  for (const char* const closed :
+       {"socket closed", "endpoint read failed", "handshake failed", "handshake read failed",
+        "ssl_error", "connection reset", "broken pipe", "goaway"}) {
+    if (absl::StrContains(text, closed)) return {Kind::kClosed, ""};
+  }
+  return {};
+}
+
 }  // namespace
+
+Finding Explain(const std::string& message, const std::function<Finding()>& probe) {
+  const Finding told = FindingIn(message);
+  if (told.kind == Kind::kNoHttp2 || !probe) return told;
+  const Finding found = probe();
+  switch (told.kind) {
+    case Kind::kBadCertificate:
+      // The probe knows whose it is, and until when.
+      return found.kind == Kind::kBadCertificate ? found : told;
+    case Kind::kClosed:
+      return found.kind == Kind::kNoAnswer || found.kind == Kind::kUnclear ? told : found;
+    default:
+      return found;
+  }
+}
 
 Finding Probe(const ServiceFlags& flags, const TlsMaterial& material, absl::Duration limit) {
   const std::optional<HostAndPort> target = Split(flags.server);
@@ -298,7 +345,7 @@ Finding Probe(const ServiceFlags& flags, const TlsMaterial& material, absl::Dura
   {
     Socket socket(limit);
     if (const std::optional<Kind> kind = socket.Connect(*addresses)) return {*kind, ""};
-    const Finding finding = ShakeHands(socket, target->host, material);
+    const Finding finding = ShakeHands(socket, target->host, material, flags.plaintext);
     ERR_clear_error();
     if (finding.kind != Kind::kUnclear) return finding;
   }
@@ -351,6 +398,20 @@ std::string RenderFinding(const Finding& finding, const ServiceFlags& flags) {
                           " speaks plain text and was called with TLS, because a token, a "
                           "certificate or a CA is given; remove these (their GANTRY_ variables, "
                           "too), or name an address that has TLS.\n");
+    case Kind::kClosed:
+      return absl::StrCat(
+          address, " takes the connection and closes it before gRPC comes about; ",
+          flags.plaintext ? "it may expect TLS: use --ca-file with the certificate authority of "
+                            "the service, or --plaintext=false. "
+                          : "it may expect plain text (--plaintext), or a certificate of its "
+                            "callers (--cert-file and --key-file). ",
+          "Check also that it is gantry-server's --listen, and no proxy that has no service "
+          "behind it.\n");
+    case Kind::kNoHttp2:
+      return absl::StrCat(address,
+                          " speaks TLS but not gRPC (no HTTP/2): probably the Kubernetes API "
+                          "server, a web server or a proxy without HTTP/2; gRPC is at "
+                          "gantry-server's --listen.\n");
     case Kind::kTls:
       if (flags.plaintext) {
         return absl::StrCat(address,

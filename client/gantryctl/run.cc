@@ -66,7 +66,7 @@ absl::StatusOr<std::string> Render(const v1::RunStepResponse& response, const Ru
 int RunStep(const RunStepFlags& flags, const World& world) {
   const std::optional<v1::RunStepRequest> request = MakeRequest(flags, world);
   if (!request) return kExitUsage;
-  const std::shared_ptr<client::Connection> connection = ConnectOrTell(flags, world);
+  std::shared_ptr<client::Connection> connection = ConnectOrTell(flags, world);
   if (connection == nullptr) return kExitUsage;
 
   const std::unique_ptr<Progress> progress =
@@ -82,7 +82,7 @@ int RunStep(const RunStepFlags& flags, const World& world) {
   options.timeout = flags.timeout;
   options.timing = world.timing;
   const client::RunStepResult result =
-      client::Client(connection)
+      client::Client(std::move(connection))
           .RunStepUntilDone(*request, options, [&](const client::RunStepProgress& now) {
             progress->Show(now.elapsed, ProgressLine(now, flags.server));
           });

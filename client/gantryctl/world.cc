@@ -84,7 +84,9 @@ std::string WaitingLine(const client::FailedAttempt& failed, const std::string& 
 std::string Advice(const absl::Status& error, const ServiceFlags& flags, const World& world) {
   if (client::NotSent(error)) return "";
   if (!client::ServiceAnswered(error)) {
-    const std::string found = world.probe ? RenderFinding(world.probe(flags), flags) : "";
+    std::function<Finding()> probe;
+    if (world.probe) probe = [&] { return world.probe(flags); };
+    const std::string found = RenderFinding(Explain(std::string(error.message()), probe), flags);
     if (!found.empty()) return found;
     return "Check that gantry-server runs, and that --server or GANTRY_SERVER names the address it "
            "serves gRPC at (its --listen).\n";
@@ -99,7 +101,7 @@ std::string Advice(const absl::Status& error, const ServiceFlags& flags, const W
 
 ExitCode CallService(const ServiceFlags& flags, absl::Duration timeout, const std::string& doing,
                      const World& world, const OneCall& call) {
-  const std::shared_ptr<client::Connection> connection = ConnectOrTell(flags, world);
+  std::shared_ptr<client::Connection> connection = ConnectOrTell(flags, world);
   if (connection == nullptr) return kExitUsage;
   client::Timing& timing = TimingOf(world);
   const absl::Duration start = timing.Now();
@@ -111,7 +113,7 @@ ExitCode CallService(const ServiceFlags& flags, absl::Duration timeout, const st
     progress->Show(failed.elapsed, WaitingLine(failed, flags.server));
   };
   if (world.on_asking) world.on_asking();
-  const absl::Status error = call(client::Client(connection), options);
+  const absl::Status error = call(client::Client(std::move(connection)), options);
   if (!error.ok()) {
     Tell(world, absl::StrCat(RenderCallFailure(error, flags.server, timing.Now() - start, doing),
                              Advice(error, flags, world)));

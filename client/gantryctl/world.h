@@ -69,8 +69,8 @@ std::shared_ptr<client::Connection> ConnectOrTell(const ServiceFlags& flags, con
 std::string WaitingLine(const client::FailedAttempt& failed, const std::string& address);
 
 // What a caller can do about the error that the message does not tell: looks who is at the address
-// when no service answered, and at the token when it was not accepted. Sentences that end in a
-// newline, or nothing.
+// when no service answered, and at the token when it was not accepted. The caller's connection has
+// to be gone by then: some peers serve one at a time. Sentences that end in a newline, or nothing.
 std::string Advice(const absl::Status& error, const ServiceFlags& flags, const World& world);
 
 // Makes a connection and one call, which is repeated as CallOptions says, and tells people what is

@@ -361,6 +361,42 @@ TEST_F(HealthTest, WaitingIsForOneStage) {
   EXPECT_THAT(err_, HasSubstr("--wait-for is \"fine\"; expected healthy, not-applicable"));
 }
 
+// Some peers serve one connection at a time.
+TEST_F(HealthTest, TheConnectionIsGoneBeforeSomebodyLooksWhoIsThere) {
+  world_.read = [](const std::string&, std::size_t) -> absl::StatusOr<std::string> {
+    return "uses: argocd-update\n";
+  };
+  std::weak_ptr<client::ScriptedConnection> connection;
+  world_.connect = [&](const ServiceFlags&) {
+    const absl::Status closed = absl::UnavailableError("Socket closed");
+    auto made = std::make_shared<client::ScriptedConnection>(
+        std::vector<client::ScriptedAnswer>{{closed}}, timing_);
+    made->list.script = {{closed}};
+    made->kinds.script = {{closed}};
+    made->streams = {{{}, closed}};
+    connection = made;
+    return made;
+  };
+  bool probed = false;
+  world_.probe = [&](const ServiceFlags&) {
+    probed = true;
+    EXPECT_TRUE(connection.expired());
+    return Finding{Finding::Kind::kNoAnswer, ""};
+  };
+  const std::vector<std::string> commands[] = {
+      {"health"},
+      {"health", "--watch"},
+      {"steps"},
+      {"run-step", "--project", "a", "--stage", "b", "--promotion", "c", "step"}};
+  for (const std::vector<std::string>& command : commands) {
+    probed = false;
+    err_.clear();
+    EXPECT_EQ(gantryctl::Run(command, world_), kExitUnreachable) << command[0];
+    EXPECT_TRUE(probed) << command[0];
+    EXPECT_THAT(err_, HasSubstr("takes the connection and closes it")) << command[0];
+  }
+}
+
 TEST_F(HealthTest, AWatchInYamlIsAStreamOfDocuments) {
   connection_->streams = {{{Updated(Stage("shop", "prod")), Synced()}, {}}};
   EXPECT_EQ(Health({"-w", "-o", "yaml", "--timeout", "5s"}), kExitSucceeded);
