@@ -28,6 +28,7 @@ constexpr std::chrono::minutes kDefaultWatchTime{45};
 // How often a watch looks whether its client is still there.
 constexpr std::chrono::milliseconds kLookInterval{500};
 constexpr char kListExpired[] = "The resourceVersion for the provided list is too old.";
+constexpr char kFutureRevision[] = "etcdserver: mvcc: required revision is a future revision";
 constexpr char kContinueExpired[] =
     "The provided continue parameter is too old to display a consistent list result. You can start "
     "a new list without the continue parameter, or use the continue token in this response to "
@@ -437,6 +438,9 @@ Result<Store::Page> ApiServer::ReadPage(const Call& call, const ListOptions& opt
     }
     Result<ContinueToken> token = ContinueToken::Decode(options.continue_text, ns);
     if (!token.ok()) return token.error();
+    if (token->resource_version && *token->resource_version > store_.revision()) {
+      return InternalMessage(kFutureRevision);
+    }
     std::optional<Store::Page> page = store_.List(key, ns, filter, token->resource_version,
                                                   options.limit, std::pair(token->ns, token->name));
     if (page) return std::move(*page);
@@ -450,7 +454,7 @@ Result<Store::Page> ApiServer::ReadPage(const Call& call, const ListOptions& opt
   const bool exact = options.version_match == "Exact" ||
                      (options.limit > 0 && *version > 0 && options.version_match.empty());
   if (*version > current) {
-    if (exact) return InternalMessage("etcdserver: mvcc: required revision is a future revision");
+    if (exact) return InternalMessage(kFutureRevision);
     return TooLargeResourceVersion(*version, current);
   }
   // From its cache the API server gives everything at once.

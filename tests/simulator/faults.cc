@@ -46,6 +46,18 @@ absl::StatusOr<Fault> Fault::FromJson(const json& given) {
     }
   }
   fault.delay = std::chrono::milliseconds(delay);
+  static const std::set<std::string>& verbs = *new std::set<std::string>{
+      "", "get", "list", "watch", "create", "update", "patch", "delete", "deletecollection"};
+  if (verbs.count(fault.verb) == 0) {
+    return absl::InvalidArgumentError(
+        StrCat("verb is \"", fault.verb,
+               "\", not one of get, list, watch, create, update, patch, delete and "
+               "deletecollection; leave it out to match all"));
+  }
+  if (fault.count == 0) {
+    return absl::InvalidArgumentError(
+        "count is 0, and nothing would happen; DELETE takes the faults away");
+  }
   if (fault.code < 400 || fault.code > 599) {
     return absl::InvalidArgumentError(StrCat("code is ", fault.code, ", not one from 400 to 599"));
   }

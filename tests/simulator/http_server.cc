@@ -132,8 +132,9 @@ class HttpServer::Connection final : public HttpAnswer {
   bool Read(HttpRequest& request, std::size_t max_body);
 
   // A new request's answer begins.
-  void Reset(bool keep_alive) {
+  void Reset(bool keep_alive, bool head) {
     keep_alive_ = keep_alive;
+    head_ = head;
     loss_ = Loss::kNone;
     answered_ = false;
   }
@@ -145,7 +146,7 @@ class HttpServer::Connection final : public HttpAnswer {
     if (loss_ == Loss::kAll) return Abort();
     std::string text =
         Head(status, content_type) + headers + StrCat("Content-Length: ", body.size(), "\r\n\r\n");
-    text.append(loss_ == Loss::kHalf ? body.substr(0, body.size() / 2) : body);
+    if (!head_) text.append(loss_ == Loss::kHalf ? body.substr(0, body.size() / 2) : body);
     SendRaw(text);
     if (loss_ == Loss::kHalf || !keep_alive_) Abort();
   }
@@ -156,10 +157,14 @@ class HttpServer::Connection final : public HttpAnswer {
       Abort();
       return false;
     }
-    return SendRaw(Head(status, content_type) + "Transfer-Encoding: chunked\r\n\r\n");
+    const bool sent = SendRaw(Head(status, content_type) + "Transfer-Encoding: chunked\r\n\r\n");
+    // There is nothing more to come of it, however long the answer would be.
+    if (head_ && (!keep_alive_ || loss_ != Loss::kNone)) Abort();
+    return sent && !head_;
   }
 
   bool Send(std::string_view piece) override {
+    if (head_) return false;
     if (piece.empty()) return open();
     if (loss_ == Loss::kHalf) {
       // Announced whole, and never finished.
@@ -171,6 +176,7 @@ class HttpServer::Connection final : public HttpAnswer {
   }
 
   void End() override {
+    if (head_) return;
     SendRaw("0\r\n\r\n");
     if (!keep_alive_) Abort();
   }
@@ -237,7 +243,8 @@ class HttpServer::Connection final : public HttpAnswer {
   bool closed_ = false;
   std::atomic<bool> cut_ = false;
   bool keep_alive_ = true;
-  bool answered_ = false;
+  bool head_ = false;     // nothing but the head is asked for
+  bool answered_ = true;  // until there is a request
   Loss loss_ = Loss::kNone;
 };
 
@@ -318,7 +325,7 @@ bool HttpServer::Connection::Read(HttpRequest& request, std::size_t max_body) {
                                  std::string(absl::StripAsciiWhitespace(line.substr(colon + 1))));
   }
   const std::string connection = request.Header("Connection");
-  Reset(!old && !absl::EqualsIgnoreCase(connection, "close"));
+  Reset(!old && !absl::EqualsIgnoreCase(connection, "close"), request.method == "HEAD");
   Identify(request);
 
   if (absl::EqualsIgnoreCase(request.Header("Expect"), "100-continue") &&
@@ -433,18 +440,27 @@ void HttpServer::Accept(int listener) {
   }
 }
 
+void HttpServer::Answer(Connection& connection) {
+  while (connection.open()) {
+    HttpRequest request;
+    if (!connection.Read(request, options_.max_body)) return;
+    handler_(request, connection);
+    if (!connection.IsAnswered()) connection.Abort();
+  }
+}
+
 void HttpServer::Serve(const std::shared_ptr<Connection>& connection) {
   // OpenSSL writes to connections that are gone.
   sigset_t sigpipe;
   sigemptyset(&sigpipe);
   sigaddset(&sigpipe, SIGPIPE);
   pthread_sigmask(SIG_BLOCK, &sigpipe, nullptr);
-  if (connection->Handshake()) {
-    while (connection->open()) {
-      HttpRequest request;
-      if (!connection->Read(request, options_.max_body)) break;
-      handler_(request, *connection);
-      if (!connection->IsAnswered()) connection->Abort();
+  // A mistake in answering a request costs its connection alone.
+  try {
+    if (connection->Handshake()) Answer(*connection);
+  } catch (const std::exception& exception) {
+    if (!connection->IsAnswered()) {
+      connection->Respond(500, "text/plain; charset=utf-8", exception.what(), "");
     }
   }
   connection->Abort();

@@ -96,6 +96,8 @@ class HttpServer {
 
   HttpServer(Options options, Handler handler);
   void Accept(int listener);
+  // Request after request, until the connection ends.
+  void Answer(Connection& connection);
   void Serve(const std::shared_ptr<Connection>& connection);
 
   const Options options_;

@@ -4,12 +4,14 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <utility>
 
 #include "absl/strings/escaping.h"
 #include "absl/strings/match.h"
+#include "absl/strings/str_join.h"
 #include "server/base/context.h"
 #include "server/base/strings.h"
 #include "tests/simulator/default_manifests.h"
@@ -57,8 +59,18 @@ std::string Kubeconfig(const std::string& url, const std::string& ns, const std:
                 ns, "\ncurrent-context: test\n");
 }
 
+// Names a field of the body that is not among the known ones; empty when there is none.
+std::string WhyNoOrder(const json& body, const std::vector<std::string>& known) {
+  for (const auto& [key, value] : body.items()) {
+    if (std::find(known.begin(), known.end(), key) != known.end()) continue;
+    return StrCat("unknown field \"", key, "\"; known: ", absl::StrJoin(known, ", "));
+  }
+  return "";
+}
+
 void RespondJson(HttpAnswer& answer, int status, const json& body) {
-  answer.Respond(status, "application/json", body.dump() + "\n");
+  answer.Respond(status, "application/json",
+                 body.dump(-1, ' ', false, json::error_handler_t::replace) + "\n");
 }
 
 }  // namespace
@@ -275,8 +287,8 @@ absl::Status Simulator::Restart(std::chrono::milliseconds down, bool keep_object
 }
 
 void Simulator::Handle(const HttpRequest& request, HttpAnswer& answer) {
-  if (absl::StartsWith(request.path, kControlPath)) return Control(request, answer);
   try {
+    if (absl::StartsWith(request.path, kControlPath)) return Control(request, answer);
     api_->Handle(request, answer);
   } catch (const json::exception& exception) {
     // A body, or what is stored of an earlier one, has a type where nobody looked for it.
@@ -316,7 +328,10 @@ void Simulator::Control(const HttpRequest& request, HttpAnswer& answer) {
     if (!fault.ok()) return refuse(std::string(fault.status().message()));
     faults_.Add(*fault);
   } else if (what == "freeze") {
-    faults_.Freeze(TextAt(body, "resource"));
+    if (const std::string why = WhyNoOrder(body, {"resource"}); !why.empty()) return refuse(why);
+    const json resource = body.value("resource", json(""));
+    if (!resource.is_string()) return refuse("resource is not a string");
+    faults_.Freeze(resource.get<std::string>());
   } else if (what == "unfreeze") {
     faults_.Unfreeze();
   } else if (what == "compact") {
@@ -325,7 +340,9 @@ void Simulator::Control(const HttpRequest& request, HttpAnswer& answer) {
     RespondJson(answer, 200, done);
     return CutConnections();
   } else if (what == "restart") {
-    const json down = body.value("downMilliseconds", json(0));
+    const std::string why = WhyNoOrder(body, {"downMilliseconds", "keepObjects"});
+    if (!why.empty()) return refuse(why);
+    const json down = body.value("downMilliseconds", json(0u));
     const json keep = body.value("keepObjects", json(true));
     if (!down.is_number_unsigned() || down > 3600000 || !keep.is_boolean()) {
       return refuse("downMilliseconds is a number up to 3600000, keepObjects true or false");

@@ -6,7 +6,10 @@
 
 #include <gmock/gmock.h>
 #include <httplib.h>
+#include <netinet/in.h>
 #include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include <filesystem>
 #include <fstream>
@@ -19,6 +22,7 @@
 #include <vector>
 
 #include "server/base/strings.h"
+#include "tests/simulator/list_options.h"
 
 namespace gantry::simulator {
 namespace {
@@ -120,6 +124,41 @@ class SimulatorTest : public testing::Test {
   }
   static bool Never(const std::string&) { return false; }
   static bool AtOnce(const std::string&) { return true; }
+
+  // A connection on which a test says what it likes.
+  class Wire {
+   public:
+    explicit Wire(const Simulator& simulator) : fd_(socket(AF_INET, SOCK_STREAM, 0)) {
+      sockaddr_in address{};
+      address.sin_family = AF_INET;
+      address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+      const std::string url = simulator.url();
+      address.sin_port =
+          htons(static_cast<std::uint16_t>(std::stoi(url.substr(url.rfind(':') + 1))));
+      EXPECT_EQ(connect(fd_, reinterpret_cast<sockaddr*>(&address), sizeof address), 0);
+    }
+    ~Wire() { close(fd_); }
+    Wire(const Wire&) = delete;
+    Wire& operator=(const Wire&) = delete;
+
+    bool Write(const std::string& text) const {
+      return send(fd_, text.data(), text.size(), MSG_NOSIGNAL) == static_cast<ssize_t>(text.size());
+    }
+    // Until the other side closes.
+    std::string ReadAll() const {
+      std::string all;
+      char bytes[4096];
+      ssize_t count = 0;
+      while ((count = recv(fd_, bytes, sizeof bytes, 0)) > 0) {
+        all.append(bytes, static_cast<std::size_t>(count));
+      }
+      return all;
+    }
+
+   private:
+    const int fd_;
+  };
+  std::string Authorization() const { return StrCat("Authorization: Bearer ", token_, "\r\n"); }
 
   std::string Revision() const { return StrCat(simulator_->store().revision()); }
 
@@ -343,6 +382,87 @@ TEST_F(SimulatorTest, TheControlPathsDoTheSameByHand) {
   EXPECT_THAT(answer_, HasSubstr("keeps nothing"));
   token_ = "nobody's";
   EXPECT_EQ(Send("GET", "/simulator/status"), 403);
+}
+
+TEST_F(SimulatorTest, ARestartByHandNeedsNothingButTheRequest) {
+  EXPECT_EQ(Send("POST", "/simulator/restart", {{"downMilliseconds", -1}}), 400);
+  EXPECT_EQ(Send("POST", "/simulator/restart", {{"keepObjects", 1}}), 400);
+  for (const char* body : {"", "{}", R"({"downMilliseconds": 0})", R"({"keepObjects": false})"}) {
+    const Wire witness(*simulator_);
+    httplib::Request request = Request("POST", "/simulator/restart");
+    request.body = body;
+    const auto client = NewClient();
+    const httplib::Result result = client->send(request);
+    ASSERT_TRUE(result) << body;
+    EXPECT_EQ(result->status, 202) << body;
+    EXPECT_EQ(witness.ReadAll(), "");
+    while (Send("GET", "/simulator/status") != 200) {
+    }
+  }
+}
+
+TEST_F(SimulatorTest, OrdersThatSayNothingUsefulAreRefused) {
+  const struct {
+    const char* what;
+    json body;
+    const char* message;
+  } cases[] = {
+      {"freeze", {{"resource", 1}}, "resource is not a string"},
+      {"freeze", {{"resources", "applications"}}, "unknown field \"resources\""},
+      {"faults", {{"action", "error"}, {"verb", "GET"}}, "verb is \"GET\", not one of get, list"},
+      {"faults", {{"action", "error"}, {"count", 0}}, "count is 0"},
+      {"restart", {{"keepObject", false}}, "unknown field \"keepObject\""},
+  };
+  for (const auto& tested : cases) {
+    EXPECT_EQ(Send("POST", StrCat("/simulator/", tested.what), tested.body), 400) << tested.body;
+    EXPECT_THAT(json::parse(answer_).at("error").get<std::string>(), HasSubstr(tested.message));
+  }
+}
+
+TEST_F(SimulatorTest, AHeadHasNoBodyAndTheConnectionStaysUsable) {
+  ASSERT_EQ(Create("a"), 201);
+  Fault fault;
+  fault.verb = "get";
+  fault.name = "b";
+  simulator_->faults().Add(fault);
+  const Wire wire(*simulator_);
+  ASSERT_TRUE(wire.Write(
+      StrCat("HEAD ", kApplications, "/a HTTP/1.1\r\n", Authorization(), "\r\nHEAD ", kApplications,
+             " HTTP/1.1\r\n", Authorization(), "\r\nHEAD ", kApplications, "?watch=1 HTTP/1.1\r\n",
+             Authorization(), "\r\nHEAD ", kApplications, "/b HTTP/1.1\r\n", Authorization(),
+             "\r\nGET /healthz HTTP/1.1\r\nConnection: close\r\n", Authorization(), "\r\n")));
+  const std::string all = wire.ReadAll();
+  EXPECT_THAT(all, testing::StartsWith("HTTP/1.1 200 OK\r\n"));
+  EXPECT_THAT(all, HasSubstr("HTTP/1.1 500 "));
+  EXPECT_THAT(all, testing::EndsWith("Content-Length: 2\r\n\r\nok"));
+  EXPECT_THAT(all, testing::Not(HasSubstr("{")));
+}
+
+TEST_F(SimulatorTest, StrayBytesAreAnsweredLikeAnyOther) {
+  for (const char* line : {"GET /simulator/\xff", "G\xffT /simulator/status", "\xfe\xff /\xff",
+                           "GET /apis/\xff/v1/namespaces/\xff/x/\xff",
+                           "GET /api/v1/namespaces/\xff", "POST /simulator/%ff"}) {
+    const Wire wire(*simulator_);
+    ASSERT_TRUE(wire.Write(StrCat(line, " HTTP/1.1\r\nConnection: close\r\n", Authorization(),
+                                  "Content-Length: 0\r\n\r\n")));
+    EXPECT_THAT(wire.ReadAll(), testing::StartsWith("HTTP/1.1 4")) << line;
+  }
+  EXPECT_EQ(Send("POST", "/simulator/faults", {{"action", "delay"}, {"code", 1.5}}), 400);
+  httplib::Request request = Request("POST", "/simulator/faults");
+  request.body = "{\"action\": \"\xff\", \"\xff\": 1}";
+  const auto client = NewClient();
+  const httplib::Result result = client->send(request);
+  ASSERT_TRUE(result);
+  EXPECT_EQ(result->status, 400);
+  EXPECT_EQ(Create("a"), 201);
+}
+
+TEST_F(SimulatorTest, APageOfTheFutureIsRefused) {
+  ASSERT_EQ(Create("a"), 201);
+  const std::string token =
+      ContinueToken{simulator_->store().revision() + 1, "argocd", "a"}.Encode(true);
+  EXPECT_EQ(Send("GET", StrCat(kApplications, "?limit=1&continue=", token)), 500);
+  EXPECT_THAT(answer_, HasSubstr("required revision is a future revision"));
 }
 
 TEST_F(SimulatorTest, NonsenseOnTheWireEndsTheConnectionAlone) {
