@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <fcntl.h>
 #include <grpc/support/log.h>
 #include <signal.h>
 #include <sys/ioctl.h>
@@ -36,6 +37,19 @@ std::function<void()> TakeWatchStop(std::function<void()> replacement = nullptr)
   std::swap(stop, replacement);
   return replacement;
 }
+
+// Gives descriptors that the caller has closed a file, so that nothing else takes their place and
+// gets what is meant for people. What is read from or written to them still fails.
+void HoldStandardDescriptors() {
+  for (const int fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
+    if (fcntl(fd, F_GETFD) >= 0) continue;
+    if (open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY) != fd) return;
+  }
+}
+
+// In main it would be too late: gRPC's library opens descriptors as it is loaded.
+__attribute__((section(".preinit_array"),
+               used)) void (*hold_standard_descriptors)() = HoldStandardDescriptors;
 
 bool WriteTo(int fd, const std::string& text) {
   for (std::size_t at = 0; at < text.size();) {

@@ -9,6 +9,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdlib>
 #include <fstream>
@@ -58,6 +59,7 @@ struct Invocation {
   std::vector<std::string> environment;  // NAME=value
   bool out_is_terminal = false;
   bool err_is_terminal = false;
+  std::vector<int> closed;  // of its standard descriptors
   // Called while the program runs, with its process id.
   std::function<void(pid_t)> meanwhile;
   // Texts to wait for on its standard output, one after the other, and what is done when each has
@@ -137,6 +139,7 @@ Outcome Gantryctl(const Invocation& invocation) {
   for (const int fd : {in.mine, in.its, out.mine, out.its, err.mine, err.its}) {
     posix_spawn_file_actions_addclose(&actions, fd);
   }
+  for (const int fd : invocation.closed) posix_spawn_file_actions_addclose(&actions, fd);
   // Whoever runs the test may ignore signals; the program should not.
   posix_spawnattr_t attributes;
   posix_spawnattr_init(&attributes);
@@ -611,6 +614,43 @@ TEST_F(ProcessTest, AFullStandardOutputIsNoSuccess) {
   const int status = std::system(command.c_str());
   ASSERT_TRUE(WIFEXITED(status));
   EXPECT_EQ(WEXITSTATUS(status), 1);
+}
+
+// Otherwise the connection gets the number of one, and what is meant for people.
+TEST_F(ProcessTest, ADescriptorThatIsClosedIsLeftToNothingElse) {
+  HealthScript script;
+  script.watch = {{{Updated(Stage("shop", "prod")), Synced()}, std::nullopt}};
+  ScriptedService service({}, "127.0.0.1:0", script);
+  Invocation invocation;
+  invocation.arguments = {"health", "--watch", "--server", service.address()};
+  invocation.input = "";
+  invocation.closed = {STDIN_FILENO, STDERR_FILENO};
+  std::vector<std::string> files;
+  invocation.once_printed = {
+      {"shop", [&](pid_t pid) {
+         for (const int fd : invocation.closed) {
+           char file[256];
+           const std::string link = "/proc/" + std::to_string(pid) + "/fd/" + std::to_string(fd);
+           const ssize_t size = readlink(link.c_str(), file, sizeof file);
+           files.emplace_back(file, static_cast<std::size_t>(std::max<ssize_t>(size, 0)));
+         }
+         kill(pid, SIGINT);
+       }}};
+  EXPECT_EQ(Gantryctl(invocation).exit_code, 0);
+  EXPECT_EQ(files, (std::vector<std::string>{"/dev/null", "/dev/null"}));
+}
+
+TEST_F(ProcessTest, AClosedStandardOutputIsNoSuccess) {
+  HealthScript script;
+  script.list = {Page({Stage("shop", "prod")})};
+  ScriptedService service({}, "127.0.0.1:0", script);
+  Invocation invocation;
+  invocation.arguments = {"health", "--server", service.address()};
+  invocation.input = "";
+  invocation.closed = {STDIN_FILENO, STDOUT_FILENO};
+  const Outcome outcome = Gantryctl(invocation);
+  EXPECT_EQ(outcome.exit_code, 1);
+  EXPECT_THAT(outcome.err, HasSubstr("standard output cannot be written"));
 }
 
 }  // namespace
