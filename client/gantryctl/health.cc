@@ -3,6 +3,7 @@
 
 #include <atomic>
 #include <memory>
+#include <optional>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -19,18 +20,22 @@ constexpr char kDoing[] = "tell the health";
 constexpr absl::Duration kNamesTimeout = absl::Seconds(5);
 constexpr absl::Duration kWaitTimeout = absl::Minutes(5);
 
-std::string UnknownStage(client::Connection& connection, const HealthFlags& flags) {
-  v1::ListStageHealthRequest request;
-  request.set_page_size(kNamesPageSize);
-  const absl::StatusOr<v1::ListStageHealthResponse> stages =
-      connection.ListStageHealth(request, kNamesTimeout);
+// That the service knows nothing of what was asked for, and what may have been meant.
+std::string Unknown(client::Connection& connection, const HealthFlags& flags) {
   std::vector<std::string> names;
-  if (stages.ok()) {
-    for (const v1::StageHealth& health : stages->stages()) {
-      names.push_back(absl::StrCat(health.project(), "/", health.stage()));
+  if (!flags.project.empty()) {
+    v1::ListStageHealthRequest request;
+    request.set_page_size(kNamesPageSize);
+    const absl::StatusOr<v1::ListStageHealthResponse> stages =
+        connection.ListStageHealth(request, kNamesTimeout);
+    if (stages.ok()) {
+      for (const v1::StageHealth& health : stages->stages()) {
+        names.push_back(absl::StrCat(health.project(), "/", health.stage()));
+      }
     }
   }
-  return RenderUnknownStage(flags.project, flags.stage, names);
+  return flags.stage.empty() ? RenderNoStages(flags, names)
+                             : RenderUnknownStage(flags.project, flags.stage, names);
 }
 
 absl::StatusOr<std::string> RenderOne(const v1::GetStageHealthResponse& response,
@@ -89,7 +94,7 @@ int Ask(const HealthFlags& flags, const World& world) {
     const absl::StatusOr<v1::GetStageHealthResponse> response =
         client::Client(connection).GetStageHealth(request, options);
     if (absl::IsNotFound(response.status())) {
-      Tell(world, UnknownStage(*connection, flags));
+      Tell(world, Unknown(*connection, flags));
       return kExitFailed;
     }
     if (!response.ok()) return failure(response.status());
@@ -103,7 +108,7 @@ int Ask(const HealthFlags& flags, const World& world) {
       client::Client(connection).ListStageHealth(request, options);
   if (!response.ok()) return failure(response.status());
   if (response->stale()) Tell(world, RenderStale(response->observed_time()));
-  if (response->stages().empty()) Tell(world, RenderNoStages(flags));
+  if (response->stages().empty()) Tell(world, Unknown(*connection, flags));
   return Print(RenderSeveral(*response, flags.output, look), world) ? kExitSucceeded : kExitFailed;
 }
 
@@ -136,21 +141,22 @@ int Watch(const HealthFlags& flags, const World& world) {
   bool broken = false;
   bool any = false;
   bool printed = true;
-  bool reached = false;  // the state that is waited for, by what was said last
+  std::optional<v1::HealthState> last;  // of the Stage that is waited for
+  const auto reached = [&] { return last == flags.wait_for; };
   const absl::Status end = watch->Run(
       [&](const v1::WatchStageHealthResponse& event) {
         any = any || event.has_updated();
         if (event.has_synced()) {
-          if (!synced && !any) Tell(world, RenderNoStages(flags));
+          if (!synced && !any) Tell(world, Unknown(*connection, flags));
           if (broken) progress->Show(timing.Now() - start, "watching again");
           synced = true;
           broken = false;
         }
         printed = Print(printer.Print(event), world);
-        if (event.has_updated()) reached = event.updated().state() == flags.wait_for;
-        if (event.has_deleted()) reached = false;
+        if (event.has_updated()) last = event.updated().state();
+        if (event.has_deleted()) last = std::nullopt;
         // What came before is not all there is yet.
-        if (!printed || (waits && reached && synced)) watch->Stop();
+        if (!printed || (waits && reached() && synced)) watch->Stop();
       },
       [&](const client::FailedAttempt& failed) {
         broken = true;
@@ -166,7 +172,11 @@ int Watch(const HealthFlags& flags, const World& world) {
          absl::StrCat(RenderCallFailure(end, flags.server, timing.Now() - start, kDoing, synced),
                       Advice(end, flags, world)));
   }
-  if (waits && end.ok() && !reached) return *interrupted ? kExitInterrupted : kExitStillRunning;
+  if (waits && end.ok() && !reached()) {
+    if (*interrupted) return kExitInterrupted;
+    Tell(world, RenderNotReached(flags, last, timing.Now() - start));
+    return kExitStillRunning;
+  }
   return ExitCodeForError(end);
 }
 

@@ -2,6 +2,7 @@
 #include "client/gantryctl/health_render.h"
 
 #include <algorithm>
+#include <set>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
@@ -12,6 +13,9 @@ namespace {
 
 // The longest beginning of an issue that a row shows.
 constexpr std::size_t kIssueWidth = 80;
+
+// The most Stages of a project that are named when another one was asked for.
+constexpr std::size_t kMostSiblings = 10;
 
 std::vector<std::string> StageHeader(const Look& look) {
   if (!look.wide) return {"PROJECT", "STAGE", "STATE", "PROMOTION", "SINCE", "ISSUES"};
@@ -110,6 +114,20 @@ std::vector<std::string> AllIssues(const v1::StageHealth& health) {
   return issues;
 }
 
+// Of a Stage written as project/stage.
+std::string ProjectOf(const std::string& name) { return name.substr(0, name.find('/')); }
+
+std::vector<std::string> NearProjects(const std::string& wanted,
+                                      const std::vector<std::string>& stages) {
+  std::set<std::string> projects;
+  for (const std::string& name : stages) projects.insert(ProjectOf(name));
+  return NearNames(wanted, {projects.begin(), projects.end()});
+}
+
+std::string DidYouMean(const std::string& what, const std::vector<std::string>& names) {
+  return absl::StrCat("did you mean ", what, OneLine(absl::StrJoin(names, " or ")), "?\n");
+}
+
 }  // namespace
 
 std::string RenderStages(const v1::ListStageHealthResponse& response, const Look& look) {
@@ -182,23 +200,44 @@ std::string RenderStale(const google::protobuf::Timestamp& observed_time) {
 std::string RenderUnknownStage(const std::string& project, const std::string& stage,
                                const std::vector<std::string>& all) {
   const std::string wanted = absl::StrCat(project, "/", stage);
+  const std::string unknown = absl::StrCat("no Stage ", OneLine(wanted), "; ");
   const std::vector<std::string> near = NearNames(wanted, all);
-  if (!near.empty()) {
-    return absl::StrCat("no Stage ", OneLine(wanted), "; did you mean ",
-                        OneLine(absl::StrJoin(near, " or ")), "?\n");
+  if (!near.empty()) return absl::StrCat(unknown, DidYouMean("", near));
+  std::vector<std::string> siblings;
+  for (const std::string& name : all) {
+    if (ProjectOf(name) == project) siblings.push_back(name.substr(project.size() + 1));
   }
-  return absl::StrCat("no Stage ", OneLine(wanted),
-                      "; the service knows a Stage once a promotion step has run for it, or "
+  if (!siblings.empty() && siblings.size() <= kMostSiblings) {
+    return absl::StrCat(unknown, "project ", OneLine(project), " has ",
+                        OneLine(absl::StrJoin(siblings, ", ")), "\n");
+  }
+  const std::vector<std::string> projects = NearProjects(project, all);
+  if (siblings.empty() && !projects.empty()) {
+    return absl::StrCat(unknown, DidYouMean("project ", projects));
+  }
+  return absl::StrCat(unknown,
+                      "the service knows a Stage once a promotion step has run for it, or "
                       "something was reported. gantryctl health lists those it knows.\n");
 }
 
-std::string RenderNoStages(const HealthFlags& flags) {
+std::string RenderNotReached(const HealthFlags& flags, std::optional<v1::HealthState> last,
+                             absl::Duration elapsed) {
+  const std::string stage = absl::StrCat(OneLine(flags.project), "/", OneLine(flags.stage));
+  const std::string after = absl::StrCat(" after ", FormatGoDuration(elapsed), "\n");
+  const std::string wanted = StateWord(flags.wait_for);
+  if (!last) return absl::StrCat(stage, " is not known, and hence not ", wanted, ",", after);
+  const std::string word = StateWord(*last);
+  return absl::StrCat(stage, " is ", word.empty() ? "in no state" : word, ", not ", wanted, ",",
+                      after);
+}
+
+std::string RenderNoStages(const HealthFlags& flags, const std::vector<std::string>& all) {
   if (flags.project.empty()) return "the service knows no Stages yet\n";
-  if (flags.stage.empty()) {
-    return absl::StrCat("the service knows no Stages of project ", OneLine(flags.project), "\n");
-  }
-  return absl::StrCat("the service knows no Stage ", OneLine(flags.project), "/",
-                      OneLine(flags.stage), "\n");
+  const std::string unknown =
+      absl::StrCat("the service knows no Stages of project ", OneLine(flags.project));
+  const std::vector<std::string> projects = NearProjects(flags.project, all);
+  return projects.empty() ? absl::StrCat(unknown, "\n")
+                          : absl::StrCat(unknown, "; ", DidYouMean("", projects));
 }
 
 WatchPrinter::WatchPrinter(OutputFormat format, const Look& look)

@@ -3,6 +3,7 @@
 #define GANTRY_CLIENT_GANTRYCTL_HEALTH_RENDER_H_
 
 #include <map>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -32,13 +33,19 @@ absl::StatusOr<std::string> RenderStagesYaml(const v1::ListStageHealthResponse& 
 // "the evidence is stale: observed at T".
 std::string RenderStale(const google::protobuf::Timestamp& observed_time);
 
-// That there is no such Stage, and which others may have been meant. `all` has every Stage there
-// is, as project/stage.
+// That there is no such Stage, and which others, or which project, may have been meant; or else
+// which Stages its project has, if they are few. `all` has every Stage there is, as project/stage.
 std::string RenderUnknownStage(const std::string& project, const std::string& stage,
                                const std::vector<std::string>& all);
 
-// That the service knows no Stage at all of those that were asked for.
-std::string RenderNoStages(const HealthFlags& flags);
+// "shop/prod is HEALTHY, not UNHEALTHY, after 1s": what a Stage was last known to be, if it was,
+// when the time to wait for another state was over.
+std::string RenderNotReached(const HealthFlags& flags, std::optional<v1::HealthState> last,
+                             absl::Duration elapsed);
+
+// That the service knows no Stage at all of the project that was asked for, or none whatever, and
+// which project may have been meant. `all` as above.
+std::string RenderNoStages(const HealthFlags& flags, const std::vector<std::string>& all);
 
 // Prints the events of a watch one after the other. As a table: what there is at the first
 // `synced`, then a row for each event. As JSON: a line for each event. As YAML: a document for each

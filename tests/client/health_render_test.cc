@@ -341,15 +341,45 @@ TEST(UnknownStageTest, NearNamesAreOffered) {
             "no Stage shop/prdo; did you mean shop/pr\\x1bo?\n");
   EXPECT_EQ(RenderUnknownStage("shop", "\x1b", {}).rfind("no Stage shop/\\x1b; the service", 0),
             0u);
+  EXPECT_EQ(RenderUnknownStage("shopp", "blue", {"shop/prod", "shop/test"}),
+            "no Stage shopp/blue; did you mean project shop?\n");
+}
+
+TEST(UnknownStageTest, TheStagesOfItsProjectAreListedWhenTheyAreFew) {
+  std::vector<std::string> all = {"other/x", "shop/test", "shopping/y"};
+  EXPECT_EQ(RenderUnknownStage("shop", "production", all),
+            "no Stage shop/production; project shop has test\n");
+  for (int i = 0; i < 9; ++i) all.push_back("shop/s" + std::to_string(i));
+  EXPECT_EQ(RenderUnknownStage("shop", "production", all),
+            "no Stage shop/production; project shop has test, s0, s1, s2, s3, s4, s5, s6, s7, "
+            "s8\n");
+  all.push_back("shop/s9");
+  EXPECT_EQ(RenderUnknownStage("shop", "production", all)
+                .rfind("no Stage shop/production; the service knows a Stage once", 0),
+            0u);
+}
+
+TEST(NotReachedTest, TellsTheLastState) {
+  HealthFlags flags;
+  flags.project = "shop";
+  flags.stage = "prod";
+  flags.wait_for = v1::HEALTH_STATE_UNHEALTHY;
+  EXPECT_EQ(RenderNotReached(flags, v1::HEALTH_STATE_HEALTHY, absl::Seconds(1)),
+            "shop/prod is HEALTHY, not UNHEALTHY, after 1s\n");
+  EXPECT_EQ(RenderNotReached(flags, v1::HEALTH_STATE_UNSPECIFIED, absl::Seconds(1)),
+            "shop/prod is in no state, not UNHEALTHY, after 1s\n");
+  EXPECT_EQ(RenderNotReached(flags, std::nullopt, absl::Seconds(1)),
+            "shop/prod is not known, and hence not UNHEALTHY, after 1s\n");
 }
 
 TEST(NoStagesTest, SaysWhatWasAskedFor) {
   HealthFlags flags;
-  EXPECT_EQ(RenderNoStages(flags), "the service knows no Stages yet\n");
+  EXPECT_EQ(RenderNoStages(flags, {}), "the service knows no Stages yet\n");
   flags.project = "shop";
-  EXPECT_EQ(RenderNoStages(flags), "the service knows no Stages of project shop\n");
-  flags.stage = "prod";
-  EXPECT_EQ(RenderNoStages(flags), "the service knows no Stage shop/prod\n");
+  EXPECT_EQ(RenderNoStages(flags, {"other/x"}), "the service knows no Stages of project shop\n");
+  flags.project = "shopp";
+  EXPECT_EQ(RenderNoStages(flags, {"other/x", "shop/prod", "shop/test"}),
+            "the service knows no Stages of project shopp; did you mean shop?\n");
 }
 
 TEST(StaleTest, NamesTheTimeInUtc) {

@@ -270,11 +270,35 @@ TEST_F(HealthTest, AWatchPrintsTheTableThenChangesUntilItsTimeout) {
   EXPECT_THAT(told_, ElementsAre("watching"));
 }
 
+TEST_F(HealthTest, AWatchOfAnUnknownStageBringsNearNamesOnce) {
+  connection_->streams = {{{Synced()}, Refused()}, {{Synced()}, {}}};
+  connection_->list.script = {{Page({Stage("shop", "prod")})}};
+  EXPECT_EQ(Health({"shop/prdo", "-w", "--timeout", "90s"}), kExitSucceeded);
+  EXPECT_THAT(err_, StartsWith("gantryctl: no Stage shop/prdo; did you mean shop/prod?\n"));
+  EXPECT_EQ(connection_->list.requests.size(), 1u);
+  EXPECT_EQ(Health({"shop/prdo", "--wait-for", "healthy", "--timeout", "9s"}), kExitStillRunning);
+  EXPECT_THAT(err_,
+              HasSubstr("gantryctl: shop/prdo is not known, and hence not HEALTHY, after 9s"));
+}
+
+TEST_F(HealthTest, AnUnknownProjectBringsNearNames) {
+  connection_->list.script = {{Page({})}, {Page({Stage("shop", "prod")})}};
+  EXPECT_EQ(Health({"shopp"}), kExitSucceeded);
+  EXPECT_EQ(err_, "gantryctl: the service knows no Stages of project shopp; did you mean shop?\n");
+  EXPECT_EQ(connection_->list.requests[1].project(), "");
+}
+
+TEST_F(HealthTest, WaitingInVainTellsTheLastState) {
+  connection_->streams = {{{Updated(Stage("shop", "prod")), Synced()}, {}}};
+  EXPECT_EQ(Health({"shop/prod", "--wait-for", "unhealthy", "--timeout", "1s"}), kExitStillRunning);
+  EXPECT_EQ(err_, "gantryctl: shop/prod is HEALTHY, not UNHEALTHY, after 1s\n");
+}
+
 TEST_F(HealthTest, AWatchCanBeOfOneStageThatIsNotThereYet) {
   connection_->streams = {{{Synced(), Updated(Stage("shop", "prod"))}, {}}};
   EXPECT_EQ(Health({"shop/prod", "-w", "--timeout", "90s"}), kExitSucceeded);
   EXPECT_EQ(connection_->watch_requests[0].stage(), "prod");
-  EXPECT_EQ(err_, "gantryctl: the service knows no Stage shop/prod\n");
+  EXPECT_THAT(err_, StartsWith("gantryctl: no Stage shop/prod; the service knows a Stage once"));
   EXPECT_EQ(out_, std::string(kHeader) + "shop     prod   HEALTHY  -          -      -\n");
 }
 
