@@ -2,7 +2,6 @@
 #ifndef GANTRY_SERVER_CACHE_OBJECT_CACHE_H_
 #define GANTRY_SERVER_CACHE_OBJECT_CACHE_H_
 
-#include <charconv>
 #include <cstdint>
 #include <deque>
 #include <functional>
@@ -17,20 +16,9 @@
 #include "absl/time/time.h"
 #include "server/base/clock.h"
 #include "server/base/mutex.h"
+#include "server/kubernetes/resource_version.h"
 
 namespace gantry::cache {
-
-// True when resourceVersion `a` is certainly older than `b`. They count upwards on every API server
-// there is; anything that is not a number is taken for newer, as it was sent later.
-inline bool IsOlder(std::string_view a, std::string_view b) {
-  std::uint64_t older = 0;
-  std::uint64_t newer = 0;
-  const auto parsed = [](std::string_view text, std::uint64_t& number) {
-    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
-    return error == std::errc() && end == text.data() + text.size();
-  };
-  return parsed(a, older) && parsed(b, newer) && older < newer;
-}
 
 // The objects of one resource as the watches have brought them, and as this process has written
 // them since: an event that is older than our own last write changes nothing. Objects are immutable
@@ -133,7 +121,7 @@ class ObjectCache {
       for (auto slot = slots_.begin(); slot != slots_.end();) {
         const auto next = std::next(slot);
         if (slot->second.list < list && in_scope(slot->first) &&
-            !IsOlder(resource_version, slot->second.object->resource_version)) {
+            !kubernetes::IsOlder(resource_version, slot->second.object->resource_version)) {
           gone.push_back(slot->first);
           EraseLocked(slot);
         }
@@ -176,7 +164,7 @@ class ObjectCache {
     Slot& slot = slots_[key];
     slot.list = std::max(slot.list, list);
     if (slot.object != nullptr && slot.object->uid == object->uid &&
-        IsOlder(object->resource_version, slot.object->resource_version)) {
+        kubernetes::IsOlder(object->resource_version, slot.object->resource_version)) {
       return false;
     }
     const bool same = slot.object != nullptr && slot.object->SaysTheSame(*object);

@@ -11,6 +11,7 @@
 #include "server/argocd/decide.h"
 #include "server/argocd/reached.h"
 #include "server/base/strings.h"
+#include "server/kubernetes/resource_version.h"
 #include "server/stages/enum_names.h"
 
 namespace gantry::health {
@@ -140,13 +141,15 @@ class ApplicationRules {
   }
 
   // `reconciledAt` is when the comparison began, in whole seconds. One that began in the second in
-  // which the operation finished may have looked before or after; Synced it can only have seen
-  // after.
+  // which the operation finished may have looked before or after. Synced it can only have seen
+  // after, unless the Application was so before; then the refresh that comes with each operation
+  // still waits for the comparison that will tell.
   bool IsReconciled() const {
     if (!app_.operation_state || !app_.operation_state->finished_at) return true;
     const absl::Time finished_at = *app_.operation_state->finished_at;
     if (!app_.reconciled_at || *app_.reconciled_at < finished_at) return false;
-    return *app_.reconciled_at > finished_at || app_.sync_status == "Synced";
+    if (*app_.reconciled_at > finished_at) return true;
+    return app_.sync_status == "Synced" && !app_.refresh;
   }
 
   v1::HealthState JudgeUnreconciled() {
@@ -292,6 +295,27 @@ std::vector<const Record*> Sorted(const std::vector<Record>& records, Less less)
   std::stable_sort(sorted.begin(), sorted.end(),
                    [&](const Record* a, const Record* b) { return less(*a, *b); });
   return sorted;
+}
+
+// The evidence shows the Application before the operation whose success was recorded: the watch
+// that it is from lags behind what another watch, or a step's own read, has brought. Both are
+// asked, since resourceVersions begin anew when an API server is restored from a backup, and a
+// change that matters to nobody else does not have it judged again.
+bool IsFromBefore(const stages::HealthCheckRecord& check, const Evidence& evidence) {
+  if (evidence.stale_since || evidence.application == nullptr || !check.finished_at) return false;
+  const ObservedApplication& seen = *evidence.application;
+  if (!kubernetes::IsOlder(seen.resource_version, check.resource_version)) return false;
+  return !seen.operation_state || !seen.operation_state->finished_at ||
+         *seen.operation_state->finished_at < *check.finished_at;
+}
+
+std::string WhyFromBefore(const stages::HealthCheckRecord& check, const ObservedApplication& seen,
+                          const stages::StageRecord& record) {
+  return base::StrCat("Application ", argocd::ToString(check.application),
+                      " was last heard of before promotion ", check.promotion, " succeeded",
+                      At(", UNKNOWN since ", Known(record.promotion.update_time)),
+                      ": waiting for the watch to bring resourceVersion ", check.resource_version,
+                      ", it is at ", seen.resource_version);
 }
 
 void AddPromotion(const stages::PromotionRecord& promotion, v1::StageHealth& health) {
@@ -552,6 +576,13 @@ StageJudgement JudgeStage(const stages::StageRecord& record, const FindEvidence&
       // Of the Stage the promotion's issue says so already, once for all Applications.
       for (int i = 1; i < described.issues_size(); ++i) health.add_issues(described.issues(i));
       *health.add_applications() = std::move(described);
+      continue;
+    }
+    if (IsFromBefore(*check, evidence)) {
+      AddApplication(
+          DescribeApplication(check->application, check->desired_revisions,
+                              WhyFromBefore(*check, *evidence.application, record), evidence),
+          health);
       continue;
     }
     ApplicationJudgement judged =

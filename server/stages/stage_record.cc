@@ -155,7 +155,11 @@ StageRecord Read(const json& spec) {
     record.health_checks.push_back(
         {.application = NameAt(check),
          .promotion = check.value("promotion", ""),
-         .desired_revisions = ArrayAt(check, "desiredRevisions").get<std::vector<std::string>>()});
+         .desired_revisions = ArrayAt(check, "desiredRevisions").get<std::vector<std::string>>(),
+         .resource_version = check.value("resourceVersion", "")});
+    if (check.contains("finishedAt")) {
+      record.health_checks.back().finished_at = TimeAt(check, "finishedAt");
+    }
   }
   // The rules rely on the order, and on each name occurring once; others may have written it.
   SortByName(record.health_checks,
@@ -266,10 +270,13 @@ void WriteRecordToSpec(const StageRecord& record, json& spec) {
   for (const StepRecord& step : record.steps) steps.push_back(ToJson(step));
   json& checks = spec["healthChecks"] = json::array();
   for (const HealthCheckRecord& check : record.health_checks) {
-    checks.push_back({{"namespace", check.application.ns},
-                      {"name", check.application.name},
-                      {"promotion", check.promotion},
-                      {"desiredRevisions", check.desired_revisions}});
+    json written = {{"namespace", check.application.ns},
+                    {"name", check.application.name},
+                    {"promotion", check.promotion},
+                    {"desiredRevisions", check.desired_revisions}};
+    if (!check.resource_version.empty()) written["resourceVersion"] = check.resource_version;
+    if (check.finished_at) written["finishedAt"] = TimeText(*check.finished_at);
+    checks.push_back(std::move(written));
   }
   spec["supersededPromotions"] = record.superseded_promotions;
   json& waits = spec["endedWaits"] = json::array();
@@ -460,27 +467,24 @@ void RecordAnswer(StageRecord& record, StepRecord& step, v1::StepStatus status,
   if (record.promotion.phase == v1::PROMOTION_PHASE_SUCCEEDED) DropChecksOfOlderPromotions(record);
 }
 
-void RegisterHealthCheck(StageRecord& record, const argocd::ApplicationName& application,
-                         const std::vector<std::string>& desired_revisions) {
+void RegisterHealthCheck(StageRecord& record, HealthCheckRecord check) {
+  check.promotion = record.promotion.name;
   const auto place =
-      std::lower_bound(record.health_checks.begin(), record.health_checks.end(), application,
-                       [](const HealthCheckRecord& check, const argocd::ApplicationName& wanted) {
-                         return check.application < wanted;
+      std::lower_bound(record.health_checks.begin(), record.health_checks.end(), check.application,
+                       [](const HealthCheckRecord& found, const argocd::ApplicationName& wanted) {
+                         return found.application < wanted;
                        });
-  const bool found = place != record.health_checks.end() && place->application == application;
-  if (!found) {
-    record.health_checks.insert(place, {application, record.promotion.name, desired_revisions});
+  if (place == record.health_checks.end() || place->application != check.application) {
+    record.health_checks.insert(place, std::move(check));
     return;
   }
-  std::vector<std::string> merged = desired_revisions;
-  if (place->promotion == record.promotion.name &&
-      place->desired_revisions.size() == merged.size()) {
-    for (std::size_t i = 0; i < merged.size(); ++i) {
-      if (merged[i].empty()) merged[i] = place->desired_revisions[i];
+  std::vector<std::string>& revisions = check.desired_revisions;
+  if (place->promotion == check.promotion && place->desired_revisions.size() == revisions.size()) {
+    for (std::size_t i = 0; i < revisions.size(); ++i) {
+      if (revisions[i].empty()) revisions[i] = place->desired_revisions[i];
     }
   }
-  place->promotion = record.promotion.name;
-  place->desired_revisions = std::move(merged);
+  *place = std::move(check);
 }
 
 bool ReportPromotion(StageRecord& record, std::string_view promotion, v1::PromotionPhase phase,

@@ -70,6 +70,10 @@ struct HealthCheckRecord {
   argocd::ApplicationName application;
   std::string promotion;                       // that registered it last
   std::vector<std::string> desired_revisions;  // one per source
+  // The Application as it was read when the step was found to have succeeded: its resourceVersion
+  // and when its last operation had finished. What is older says nothing of what was promoted.
+  std::string resource_version = {};
+  std::optional<absl::Time> finished_at = std::nullopt;
   bool operator==(const HealthCheckRecord&) const = default;
 };
 
@@ -143,10 +147,9 @@ argocd::AttemptRecord AttemptsOf(const StageRecord& record, std::string_view pro
 void RecordAnswer(StageRecord& record, StepRecord& step, v1::StepStatus status,
                   v1::StepReason reason, std::string_view message, absl::Time now);
 
-// Replaces the check of one Application. Within one promotion, per source, the later non-empty
-// revision wins.
-void RegisterHealthCheck(StageRecord& record, const argocd::ApplicationName& application,
-                         const std::vector<std::string>& desired_revisions);
+// Replaces the check of the same Application; its promotion is the current one, whatever it says.
+// Within one promotion, per source, the later non-empty revision wins.
+void RegisterHealthCheck(StageRecord& record, HealthCheckRecord check);
 
 // Takes a report on a promotion as a whole. RUNNING makes it the current promotion; any other phase
 // of one that was never seen does so only when none is RUNNING. A promotion that was superseded is

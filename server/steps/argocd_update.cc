@@ -545,7 +545,14 @@ class Execution {
       return place == place_.end() || targets_[place->second].skipped;
     });
     for (const stages::ApplicationRecord& application : step.applications) {
-      stages::RegisterHealthCheck(stage.record, application.name, application.desired_revisions);
+      const argocd::Application& seen = *targets_[place_.at(application.name)].application;
+      stages::RegisterHealthCheck(
+          stage.record,
+          {.application = application.name,
+           .promotion = "",
+           .desired_revisions = application.desired_revisions,
+           .resource_version = seen.resource_version,
+           .finished_at = seen.operation_state ? seen.operation_state->finished_at : std::nullopt});
     }
     const std::vector<stages::ApplicationRecord> applications = step.applications;
     stages::RecordAnswer(stage.record, step, v1::STEP_STATUS_SUCCEEDED, v1::STEP_REASON_UNSPECIFIED,

@@ -82,7 +82,7 @@ TEST(IsOlderTest, ComparesNumbersAndTrustsNothingElse) {
            Case{"negative", "-1", "2", false},
            Case{"with a sign", "+1", "2", false},
        }) {
-    EXPECT_EQ(IsOlder(c.a, c.b), c.older) << c.name;
+    EXPECT_EQ(kubernetes::IsOlder(c.a, c.b), c.older) << c.name;
   }
 }
 

@@ -104,6 +104,9 @@ Change Sync(const char* status) {
 Change ReconciledAt(std::optional<absl::Time> time) {
   return [=](ObservedApplication& app) { app.reconciled_at = time; };
 }
+Change RefreshPending() {
+  return [](ObservedApplication& app) { app.refresh = Text("hard"); };
+}
 Change Condition(const char* type, const char* message) {
   return [=](ObservedApplication& app) {
     app.conditions.push_back({.type = Text(type), .message = message});
@@ -307,6 +310,17 @@ INSTANTIATE_TEST_SUITE_P(
              {kUnreconciled},
              true},
         Case{"InTheSameSecondAndSynced", {ReconciledAt(kFinished)}, {"v2"}, kHealthy, {}},
+        Case{"InTheSameSecondAndSyncedWithARefreshPending",
+             {ReconciledAt(kFinished), RefreshPending()},
+             {"v2"},
+             kUnknown,
+             {kUnreconciled},
+             true},
+        Case{"ASecondAfterWithARefreshPending",
+             {ReconciledAt(kFinished + absl::Seconds(1)), RefreshPending()},
+             {"v2"},
+             kHealthy,
+             {}},
         Case{"InTheSameSecondAndOutOfSync",
              {ReconciledAt(kFinished), Sync("OutOfSync")},
              {},
@@ -847,6 +861,49 @@ TEST_F(StageTest, IsAsBadAsTheWorseOfTwoIndicators) {
     }
   }
 }
+
+struct FromBeforeCase {
+  const char* name;
+  const char* seen_version;  // the evidence is of "100" and finished at 10:00
+  std::optional<absl::Time> seen_finished_at;
+  std::vector<Change> changes;
+  v1::HealthState expected;
+};
+
+class FromBeforeTest : public StageTest, public ::testing::WithParamInterface<FromBeforeCase> {};
+
+// A registered check says what was read when the step had succeeded.
+TEST_P(FromBeforeTest, OlderEvidenceTellsNothingOfWhatWasPromoted) {
+  AddApplication(kShop, GetParam().changes);
+  AddCheck(kShop);
+  SetPromotion(v1::PROMOTION_PHASE_SUCCEEDED);
+  record_.health_checks[0].resource_version = GetParam().seen_version;
+  record_.health_checks[0].finished_at = GetParam().seen_finished_at;
+  const StageJudgement judgement = Judge();
+  EXPECT_EQ(judgement.health.state(), GetParam().expected);
+  EXPECT_EQ(judgement.health.applications(0).state(), GetParam().expected);
+  if (GetParam().expected == kUnknown) {
+    EXPECT_THAT(judgement.health.issues(),
+                ElementsAre("Application argocd/shop was last heard of before promotion p1 "
+                            "succeeded, UNKNOWN since 2026-03-01T11:50:00Z: waiting for the watch "
+                            "to bring resourceVersion 101, it is at 100"));
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Evidence, FromBeforeTest,
+    ::testing::Values(
+        FromBeforeCase{"FromBefore", "101", kFinished + absl::Seconds(1), {}, kUnknown},
+        FromBeforeCase{"WithoutAnyOperation",
+                       "101",
+                       kFinished,
+                       {[](ObservedApplication& app) { app.operation_state.reset(); }},
+                       kUnknown},
+        FromBeforeCase{"TheSameVersion", "100", kFinished + absl::Seconds(1), {}, kHealthy},
+        FromBeforeCase{"ANewerOne", "99", kFinished + absl::Seconds(1), {}, kHealthy},
+        FromBeforeCase{"AnOlderVersionAfterTheSameOperation", "101", kFinished, {}, kHealthy},
+        FromBeforeCase{"ARecordOfAnOlderGantry", "", std::nullopt, {}, kHealthy}),
+    [](const auto& test) { return test.param.name; });
 
 TEST_F(StageTest, WithoutAnythingIsHealthy) {
   const StageJudgement judgement = Judge();

@@ -27,6 +27,13 @@ StepRecord& AddStep(StageRecord& record, const std::string& name, v1::StepStatus
   return EnsureStep(record, name, "argocd-update", "hash");
 }
 
+HealthCheckRecord Check(const ApplicationName& application, std::vector<std::string> revisions) {
+  HealthCheckRecord check;
+  check.application = application;
+  check.desired_revisions = std::move(revisions);
+  return check;
+}
+
 StageRecord FullRecord() {
   StageRecord record;
   record.project = "shop";
@@ -37,7 +44,10 @@ StageRecord FullRecord() {
   EnsureApplication(step, kApp) = {.name = kApp,
                                    .attempts = {.earlier = 1, .last = 3, .unmade = 1, .done = true},
                                    .desired_revisions = {"v2", ""}};
-  RegisterHealthCheck(record, kApp, {"v2", ""});
+  HealthCheckRecord check = Check(kApp, {"v2", ""});
+  check.resource_version = "17";
+  check.finished_at = kNow;
+  RegisterHealthCheck(record, check);
   RecordAnswer(record, step, v1::STEP_STATUS_RUNNING, v1::STEP_REASON_OPERATION_RUNNING, "waits",
                kNow + absl::Milliseconds(999));
   // With fractions of a second, which a record does not keep.
@@ -516,35 +526,35 @@ std::vector<std::string> Checks(const StageRecord& record) {
 TEST(HealthCheckTest, ReplacesTheEntryOfTheSameApplication) {
   StageRecord record;
   MakeCurrent(record, "p1");
-  RegisterHealthCheck(record, kApp, {"v1"});
-  RegisterHealthCheck(record, kOther, {"w1"});
+  RegisterHealthCheck(record, Check(kApp, {"v1"}));
+  RegisterHealthCheck(record, Check(kOther, {"w1"}));
   MakeCurrent(record, "p2");
-  RegisterHealthCheck(record, kApp, {""});
+  RegisterHealthCheck(record, Check(kApp, {""}));
   EXPECT_THAT(Checks(record), ElementsAre("bank by p1: w1;", "shop by p2: ;"));
 }
 
 TEST(HealthCheckTest, WithinOnePromotionTheLaterNonEmptyRevisionWinsPerSource) {
   StageRecord record;
   MakeCurrent(record, "p1");
-  RegisterHealthCheck(record, kApp, {"v1", "", "x1"});
-  RegisterHealthCheck(record, kApp, {"", "w1", "x2"});
+  RegisterHealthCheck(record, Check(kApp, {"v1", "", "x1"}));
+  RegisterHealthCheck(record, Check(kApp, {"", "w1", "x2"}));
   EXPECT_THAT(Checks(record), ElementsAre("shop by p1: v1; w1; x2;"));
 }
 
 TEST(HealthCheckTest, ADifferentNumberOfSourcesReplacesTheEntry) {
   StageRecord record;
   MakeCurrent(record, "p1");
-  RegisterHealthCheck(record, kApp, {"v1", "w1"});
-  RegisterHealthCheck(record, kApp, {""});
+  RegisterHealthCheck(record, Check(kApp, {"v1", "w1"}));
+  RegisterHealthCheck(record, Check(kApp, {""}));
   EXPECT_THAT(Checks(record), ElementsAre("shop by p1: ;"));
 }
 
 TEST(HealthCheckTest, APromotionThatSucceededAsAWholeDropsThoseOfOlderOnes) {
   StageRecord record;
   MakeCurrent(record, "p1");
-  RegisterHealthCheck(record, kOther, {"w1"});
+  RegisterHealthCheck(record, Check(kOther, {"w1"}));
   MakeCurrent(record, "p2");
-  RegisterHealthCheck(record, kApp, {"v2"});
+  RegisterHealthCheck(record, Check(kApp, {"v2"}));
   AddStep(record, "a", kRunning);
   EXPECT_THAT(Checks(record), SizeIs(2));
   AddStep(record, "a", kSucceeded);
@@ -563,9 +573,9 @@ TEST(HealthCheckTest, AReportOfSuccessDropsThoseOfOlderPromotions) {
   for (const auto& c : cases) {
     StageRecord record;
     MakeCurrent(record, "p1");
-    RegisterHealthCheck(record, kOther, {"w1"});
+    RegisterHealthCheck(record, Check(kOther, {"w1"}));
     MakeCurrent(record, "p2");
-    RegisterHealthCheck(record, kApp, {"v2"});
+    RegisterHealthCheck(record, Check(kApp, {"v2"}));
     ASSERT_TRUE(ReportPromotion(record, "p2", c.phase, "", kNow));
     EXPECT_THAT(record.health_checks, SizeIs(c.drops ? 1 : 2)) << ToWord(c.phase);
     EXPECT_EQ(record.health_checks.back().promotion, "p2") << ToWord(c.phase);
@@ -575,11 +585,11 @@ TEST(HealthCheckTest, AReportOfSuccessDropsThoseOfOlderPromotions) {
 TEST(HealthCheckTest, ThoseRegisteredAfterTheReportOfSuccessDropOlderOnesToo) {
   StageRecord record;
   MakeCurrent(record, "p1");
-  RegisterHealthCheck(record, kOther, {"w1"});
+  RegisterHealthCheck(record, Check(kOther, {"w1"}));
   MakeCurrent(record, "p2");
   ASSERT_TRUE(ReportPromotion(record, "p2", kPhaseSucceeded, "", kNow));
   EXPECT_THAT(Checks(record), ElementsAre("bank by p1: w1;"));
-  RegisterHealthCheck(record, kApp, {"v2"});
+  RegisterHealthCheck(record, Check(kApp, {"v2"}));
   AddStep(record, "a", kSucceeded);
   EXPECT_THAT(Checks(record), ElementsAre("shop by p2: v2;"));
 }
@@ -587,9 +597,9 @@ TEST(HealthCheckTest, ThoseRegisteredAfterTheReportOfSuccessDropOlderOnesToo) {
 TEST(HealthCheckTest, AReportedPromotionDropsNoneBeforeItIsReportedSucceeded) {
   StageRecord record;
   MakeCurrent(record, "p1");
-  RegisterHealthCheck(record, kOther, {"w1"});
+  RegisterHealthCheck(record, Check(kOther, {"w1"}));
   ASSERT_TRUE(ReportPromotion(record, "p2", kPhaseRunning, "", kNow));
-  RegisterHealthCheck(record, kApp, {"v2"});
+  RegisterHealthCheck(record, Check(kApp, {"v2"}));
   AddStep(record, "a", kSucceeded);
   EXPECT_THAT(record.health_checks, SizeIs(2));
 }
@@ -597,7 +607,7 @@ TEST(HealthCheckTest, AReportedPromotionDropsNoneBeforeItIsReportedSucceeded) {
 TEST(HealthCheckTest, APromotionThatRegisteredNoneDropsNone) {
   StageRecord record;
   MakeCurrent(record, "p1");
-  RegisterHealthCheck(record, kOther, {"w1"});
+  RegisterHealthCheck(record, Check(kOther, {"w1"}));
   MakeCurrent(record, "p2");
   AddStep(record, "a", kSucceeded);
   EXPECT_THAT(Checks(record), ElementsAre("bank by p1: w1;"));

@@ -162,6 +162,11 @@ TEST_F(ArgocdUpdateTest, WritesTheOperationOnceAndSucceedsWhenItIsDone) {
   EXPECT_EQ(response.health_check().uses(), "argocd-update");
   EXPECT_EQ(StageSpec()["promotion"]["phase"], "Succeeded");
   EXPECT_EQ(StageSpec()["healthChecks"][0]["desiredRevisions"], json({"v2"}));
+  // What it was judged on.
+  EXPECT_EQ(StageSpec()["healthChecks"][0]["resourceVersion"],
+            Read("web")["metadata"]["resourceVersion"]);
+  const std::string finished_at = Read("web")["status"]["operationState"]["finishedAt"];
+  EXPECT_EQ(StageSpec()["healthChecks"][0]["finishedAt"], finished_at.substr(0, 19) + "Z");
   EXPECT_EQ(kubernetes_.Count("patch", "applications"), 1U);
 }
 
