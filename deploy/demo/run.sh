@@ -10,6 +10,8 @@
 #                                      GANTRY_SERVER, and ends with its exit code
 set -euo pipefail
 cd "$(dirname "$0")/../.."
+# What a user of Gantry may have set is about other servers and other clusters.
+unset "${!GANTRY_@}"
 
 mode=${1:-stay}
 case "$mode" in
@@ -37,19 +39,23 @@ tools/install-packages.sh build
 cmake --preset release >/dev/null
 cmake --build build/release --target gantry-server gantryctl gantry-sim argocd-standin
 bin=$PWD/build/release/bin
-begun=$EPOCHREALTIME
+# In microseconds; some locales write it with a comma.
+begun=${EPOCHREALTIME//[.,]/}
 
-dir=$(mktemp -d)
+dir=
 pids=()
 finish() {
   trap - EXIT
-  ((${#pids[@]})) && kill "${pids[@]}" 2>/dev/null
+  trap '' INT TERM HUP
+  ((${#pids[@]} == 0)) || kill "${pids[@]}" 2>/dev/null || true
   wait
-  rm -rf "$dir"
+  [[ -z $dir ]] || rm -rf "$dir"
 }
 trap finish EXIT
+trap 'exit 129' HUP
 trap 'exit 130' INT
 trap 'exit 143' TERM
+dir=$(mktemp -d)
 
 # start NAME FILE COMMAND...: starts it, its log in NAME.log, and waits until it has written FILE.
 start() {
@@ -72,12 +78,13 @@ start simulator "$dir/cluster/url" "$bin/gantry-sim" serve --dir "$dir/cluster" 
   --manifest deploy/demo/world.yaml
 url=$(<"$dir/cluster/url")
 # What curl needs to call the simulator as its administrator.
-printf 'fail\ncacert = "%s"\nheader = "Authorization: Bearer %s"\n' "$dir/cluster/ca.crt" \
+printf 'fail\nnoproxy = "*"\ncacert = "%s"\nheader = "Authorization: Bearer %s"\n' "$dir/cluster/ca.crt" \
   "$(sed -n 's/^ *token: *//p' "$dir/cluster/admin.kubeconfig")" >"$dir/curl"
 start argocd "$dir/argocd.log" "$bin/argocd-standin" --kubeconfig "$dir/cluster/admin.kubeconfig" \
   --sync-duration 2s --refresh-delay 200ms --health-duration 1s --log-format text
 start gantry "$dir/ports" "$bin/gantry-server" --kubeconfig "$dir/cluster/gantry.kubeconfig" \
-  --listen 127.0.0.1:0 --admin-listen 127.0.0.1:0 --port-file "$dir/ports" --log-format text
+  --listen 127.0.0.1:0 --admin-listen 127.0.0.1:0 --port-file "$dir/ports" --log-format text \
+  --drain-timeout 1s
 listen=$(sed -n 's/.*"listen": *"\([^"]*\)".*/\1/p' "$dir/ports")
 admin_listen=$(sed -n 's/.*"admin": *"\([^"]*\)".*/\1/p' "$dir/ports")
 export GANTRY_SERVER=$listen
@@ -96,13 +103,22 @@ if [[ $mode == --run ]]; then
   exit "$status"
 fi
 
+# The stand-in for Argo CD may still be looking at the Applications.
+failed=()
+for stage in shop/test=healthy shop/staging=healthy shop/prod=healthy payments/test=progressing \
+  payments/prod=unhealthy platform/staging=unknown platform/prod=healthy \
+  platform/sandbox=not-applicable; do
+  "$bin/gantryctl" health "${stage%=*}" --wait-for "${stage#*=}" --timeout 20s >/dev/null ||
+    failed+=("$stage")
+done
+
 step=(--project shop --stage prod --promotion release-1.5.0 -f deploy/demo/step.yaml)
 say "How healthy the Stages are"
 show "$bin/gantryctl" health
-printf '(up %.1f s after the build)\n' "$(bc <<<"$EPOCHREALTIME - $begun")"
+took=$((${EPOCHREALTIME//[.,]/} - begun))
+printf '(up %d.%d s after the build)\n' $((took / 1000000)) $((took / 100000 % 10))
 
 say "The promotion of shop/prod to release-1.5.0"
-failed=()
 show "$bin/gantryctl" run-step "${step[@]}" --timeout 1m || failed+=("the promotion")
 
 say "How healthy the Stage is then, once Argo CD has looked at what it deployed"
