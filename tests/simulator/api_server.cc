@@ -8,7 +8,6 @@
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_split.h"
-#include "server/base/context.h"
 #include "server/base/strings.h"
 #include "tests/simulator/reviews.h"
 
@@ -48,11 +47,6 @@ void RespondError(HttpAnswer& answer, const ApiError& error) {
   } else {
     answer.Respond(error.code, kJson, Text(error.body), headers);
   }
-}
-
-void Delay(std::chrono::milliseconds time) {
-  base::Context context;
-  (void)base::SystemSleeper().Sleep(absl::FromChrono(time), context);
 }
 
 std::string Parameter(const HttpRequest& request, const char* name) {
@@ -219,7 +213,7 @@ void ApiServer::Handle(const HttpRequest& request, HttpAnswer& answer) {
     if (const std::optional<Fault> fault = faults_.TakeForRequest(info.attributes)) {
       switch (fault->action) {
         case Fault::Action::kDelay:
-          Delay(fault->delay);
+          if (!answer.Linger(fault->delay)) return answer.Abort();
           break;
         case Fault::Action::kDropBefore:
           return answer.Abort();
@@ -345,6 +339,8 @@ void ApiServer::HandleResource(const HttpRequest& request, const RequestInfo& in
     if (attributes.verb == "list") return List(call);
     return Watch(call, *options);
   }
+  // Whoever has been cut off is told nothing, so nothing may become of it later either.
+  if (!answer.IsAwaited()) return answer.Abort();
   const Result<Written> written = Write(call);
   if (!written.ok()) return RespondError(answer, written.error());
   answer.Respond(written->code, kJson, written->body);
@@ -514,6 +510,7 @@ void ApiServer::DeleteCollection(const Call& call) {
   ListMetadata metadata;
   std::string body = ListHead(*call.resource, call.form, metadata);
   for (const EntryPtr& entry : page->entries) {
+    if (!call.answer.IsAwaited()) return call.answer.Abort();
     // One that is gone already is as good.
     (void)writer_.Delete(*call.resource, entry->ns, entry->name, deletion, call.dry_run);
     if (body.back() != '[') body += ',';

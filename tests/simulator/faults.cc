@@ -85,6 +85,13 @@ void Faults::Clear() {
   faults_.clear();
 }
 
+std::size_t Faults::size() const {
+  base::MutexLock lock(mutex_);
+  std::size_t size = 0;
+  for (const Fault& fault : faults_) size += static_cast<std::size_t>(fault.count);
+  return size;
+}
+
 std::optional<Fault> Faults::TakeLocked(const Attributes& request, bool half_line) {
   const auto matches = [](const std::string& wanted, const std::string& own) {
     return wanted.empty() || wanted == own;

@@ -48,6 +48,8 @@ class Faults {
  public:
   void Add(Fault fault) ABSL_LOCKS_EXCLUDED(mutex_);
   void Clear() ABSL_LOCKS_EXCLUDED(mutex_);
+  // How many requests are still to go wrong.
+  std::size_t size() const ABSL_LOCKS_EXCLUDED(mutex_);
 
   // The first fault that matches, which is used up by one. For a watch not kHalf: that happens to
   // its lines.
@@ -65,7 +67,7 @@ class Faults {
   std::optional<Fault> TakeLocked(const Attributes& request, bool half_line)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
-  base::Mutex mutex_;
+  mutable base::Mutex mutex_;
   base::ConditionVariable changed_;
   std::list<Fault> faults_ ABSL_GUARDED_BY(mutex_);
   std::set<std::string> frozen_ ABSL_GUARDED_BY(mutex_);

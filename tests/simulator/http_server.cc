@@ -11,6 +11,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstring>
@@ -30,6 +31,9 @@ namespace {
 constexpr std::size_t kMaxHead = 64 * 1024;
 // A client that takes nothing for so long is given up.
 constexpr int kSendTimeoutSeconds = 60;
+constexpr std::chrono::milliseconds kLongestPoll = std::chrono::hours(1);
+// Before connections are accepted again when there was nothing to accept them with.
+constexpr std::chrono::milliseconds kAcceptPause{50};
 
 const char* ReasonOf(int status) {
   switch (status) {
@@ -127,6 +131,7 @@ class HttpServer::Connection final : public HttpAnswer {
   }
 
   bool open() const { return !closed_ && !cut_; }
+  bool cut() const { return cut_; }
 
   // Reads the next request; false at the end of the connection.
   bool Read(HttpRequest& request, std::size_t max_body);
@@ -196,6 +201,18 @@ class HttpServer::Connection final : public HttpAnswer {
     return recv(fd_, &byte, 1, MSG_PEEK | MSG_DONTWAIT) != 0;
   }
 
+  bool Linger(std::chrono::milliseconds time) override {
+    const auto deadline = std::chrono::steady_clock::now() + time;
+    while (IsAwaited()) {
+      const auto rest =
+          std::chrono::ceil<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now());
+      if (rest.count() <= 0) return true;
+      pollfd watched = {fd_, POLLRDHUP, 0};
+      poll(&watched, 1, static_cast<int>(std::min(rest, kLongestPoll).count()));
+    }
+    return false;
+  }
+
   void Lose(Loss loss) override { loss_ = loss; }
 
  private:
@@ -231,6 +248,8 @@ class HttpServer::Connection final : public HttpAnswer {
     return true;
   }
 
+  // For as long as it takes, unlike the rest of a request.
+  bool AwaitRequest();
   // Reads up to the end of a line, which is not part of it.
   bool ReadLine(std::string& line);
   bool ReadBytes(std::size_t count, std::string* into);
@@ -300,7 +319,16 @@ void HttpServer::Connection::Identify(HttpRequest& request) const {
   X509_free(peer);
 }
 
+bool HttpServer::Connection::AwaitRequest() {
+  while (open() && buffer_.empty() && (ssl_ == nullptr || SSL_pending(ssl_) == 0)) {
+    pollfd watched = {fd_, POLLIN | POLLRDHUP, 0};
+    if (poll(&watched, 1, -1) > 0) break;
+  }
+  return open();
+}
+
 bool HttpServer::Connection::Read(HttpRequest& request, std::size_t max_body) {
+  if (!AwaitRequest()) return false;
   std::string line;
   do {
     if (!ReadLine(line)) return false;
@@ -351,7 +379,9 @@ absl::StatusOr<std::unique_ptr<HttpServer>> HttpServer::Start(Options options, H
   return server;
 }
 
-HttpServer::~HttpServer() {
+HttpServer::~HttpServer() { End(); }
+
+void HttpServer::End() {
   StopListening();
   {
     base::MutexLock lock(mutex_);
@@ -390,6 +420,10 @@ absl::Status HttpServer::Listen() {
   getsockname(fd, reinterpret_cast<sockaddr*>(&address), &size);
   port_ = ntohs(address.sin_port);
   listener_ = fd;
+  {
+    base::MutexLock accepting(mutex_);
+    accepting_ = true;
+  }
   acceptor_ = std::thread([this, fd] { Accept(fd); });
   return absl::OkStatus();
 }
@@ -397,6 +431,11 @@ absl::Status HttpServer::Listen() {
 void HttpServer::StopListening() {
   base::MutexLock lock(listening_);
   if (listener_ < 0) return;
+  {
+    base::MutexLock accepting(mutex_);
+    accepting_ = false;
+    hurry_.NotifyAll();
+  }
   shutdown(listener_, SHUT_RDWR);
   acceptor_.join();
   close(listener_);
@@ -413,17 +452,35 @@ void HttpServer::CutConnections() {
   for (const auto& connection : connections_) connection->Cut();
 }
 
+void HttpServer::AwaitCut() {
+  base::MutexLock lock(mutex_);
+  while (std::any_of(connections_.begin(), connections_.end(),
+                     [](const auto& connection) { return connection->cut(); })) {
+    ended_.Wait(mutex_);
+  }
+}
+
 void HttpServer::Accept(int listener) {
   while (true) {
     const int fd = accept4(listener, nullptr, nullptr, SOCK_CLOEXEC);
     if (fd < 0) {
       if (errno == ECONNABORTED || errno == EINTR) continue;
-      return;
+      if (errno != EMFILE && errno != ENFILE && errno != ENOBUFS && errno != ENOMEM) return;
+      // Others may give back what is missing. The client waits in the queue meanwhile.
+      const auto again = std::chrono::steady_clock::now() + kAcceptPause;
+      base::MutexLock lock(mutex_);
+      while (accepting_ && hurry_.WaitUntil(mutex_, again)) {
+      }
+      if (!accepting_) return;
+      continue;
     }
     const int on = 1;
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
     const timeval limit{kSendTimeoutSeconds, 0};
     setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
+    const auto idle = std::chrono::duration_cast<std::chrono::microseconds>(options_.idle_timeout);
+    const timeval wait{idle.count() / 1000000, idle.count() % 1000000};
+    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &wait, sizeof wait);
     const auto connection = std::make_shared<Connection>(fd, options_.tls.get());
     {
       base::MutexLock lock(mutex_);
@@ -436,6 +493,7 @@ void HttpServer::Accept(int listener) {
       // There are too many: this client has to come again.
       base::MutexLock lock(mutex_);
       connections_.erase(connection);
+      ended_.NotifyAll();
     }
   }
 }

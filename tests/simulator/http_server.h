@@ -5,6 +5,7 @@
 #include <openssl/ssl.h>
 
 #include <atomic>
+#include <chrono>
 #include <functional>
 #include <memory>
 #include <set>
@@ -58,6 +59,8 @@ class HttpAnswer {
   virtual bool IsAnswered() const = 0;
   // Whether the client still waits for the answer.
   virtual bool IsAwaited() = 0;
+  // Waits for so long; false, and at once, when the client has gone or the connection is cut.
+  virtual bool Linger(std::chrono::milliseconds time) = 0;
   // What Respond does from now on: nothing but to close the connection, or to close it in the
   // middle of the body.
   enum class Loss { kNone, kAll, kHalf };
@@ -78,15 +81,22 @@ class HttpServer {
     // Empty: plain HTTP.
     std::shared_ptr<SSL_CTX> tls;
     std::size_t max_body = 3 * 1024 * 1024;
+    // A handshake, or a request that has begun, may stand still for so long. A connection on which
+    // no request has begun may stay.
+    std::chrono::milliseconds idle_timeout{30000};
   };
   static absl::StatusOr<std::unique_ptr<HttpServer>> Start(Options options, Handler handler);
-  // Cuts all connections and waits for the handlers.
   ~HttpServer();
+  // Cuts all connections and waits for the handlers, which may use the server until then. For
+  // good: Listen must not be called any more.
+  void End();
 
   int port() const { return port_; }
   std::size_t connections() const ABSL_LOCKS_EXCLUDED(mutex_);
 
   void CutConnections() ABSL_LOCKS_EXCLUDED(mutex_);
+  // Waits until the handlers of all connections that were cut have returned. Not from a handler.
+  void AwaitCut() ABSL_LOCKS_EXCLUDED(mutex_);
   // Connections are refused until the next Listen.
   void StopListening();
   absl::Status Listen();
@@ -110,6 +120,9 @@ class HttpServer {
 
   mutable base::Mutex mutex_;
   base::ConditionVariable ended_;
+  // Ends the acceptor's pause when there is nothing to accept connections with.
+  base::ConditionVariable hurry_;
+  bool accepting_ ABSL_GUARDED_BY(mutex_) = false;
   std::set<std::shared_ptr<Connection>> connections_ ABSL_GUARDED_BY(mutex_);
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
 };

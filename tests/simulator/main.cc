@@ -88,20 +88,15 @@ absl::StatusOr<std::unique_ptr<Simulator>> StartWith(const Flags& flags) {
                                                    "\", not a time such as 60s or 500ms"));
   }
   options.bookmark_interval = absl::ToChronoMilliseconds(interval);
-  auto simulator = Simulator::Start(std::move(options));
-  if (!simulator.ok()) return simulator;
   for (const std::string& path : flags.manifests) {
     std::ifstream file(path);
     std::ostringstream text;
     if (!file || !(text << file.rdbuf())) {
       return absl::NotFoundError(base::StrCat("cannot read --manifest ", path));
     }
-    const absl::Status loaded = (*simulator)->Load(text.str());
-    if (!loaded.ok()) {
-      return absl::Status(loaded.code(), base::StrCat(path, ": ", loaded.message()));
-    }
+    options.manifests.push_back({path, text.str()});
   }
-  return simulator;
+  return Simulator::Start(std::move(options));
 }
 
 void Announce(const Simulator& simulator, const std::string& folder) {

@@ -6,13 +6,13 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstdio>
 #include <cstring>
 #include <utility>
 
 #include "absl/strings/escaping.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_join.h"
-#include "server/base/context.h"
 #include "server/base/strings.h"
 #include "tests/simulator/default_manifests.h"
 #include "tests/simulator/objects.h"
@@ -28,7 +28,9 @@ constexpr char kNamespace[] = "gantry-system";
 constexpr char kGantryUser[] = "system:serviceaccount:gantry-system:gantry";
 constexpr char kControlPath[] = "/simulator/";
 constexpr char kAdminToken[] = "admin";
-constexpr int kMaxListenTries = 100;
+constexpr absl::Duration kListenPause = absl::Milliseconds(50);
+// One a second.
+constexpr int kListenTriesPerMessage = 20;
 
 std::vector<std::string> AccountGroups() {
   return {"system:serviceaccounts", StrCat("system:serviceaccounts:", kNamespace)};
@@ -86,16 +88,19 @@ Simulator::Simulator(SimulatorOptions options)
 }
 
 Simulator::~Simulator() {
-  std::thread restart;
   {
     base::MutexLock lock(restarting_);
-    restart.swap(restart_);
+    ends_ = true;
+    restart_asked_.NotifyAll();
   }
-  if (restart.joinable()) restart.join();
+  end_.Cancel();
+  if (restarter_.joinable()) restarter_.join();
+  if (http_ == nullptr) return;
+  http_->StopListening();
+  http_->CutConnections();
   faults_.Unfreeze();
-  if (http_ != nullptr) http_->CutConnections();
   store_.WakeAll();
-  http_.reset();
+  http_->End();
 }
 
 absl::StatusOr<std::unique_ptr<Simulator>> Simulator::Start(SimulatorOptions options) {
@@ -115,6 +120,7 @@ absl::Status Simulator::Begin() {
   HttpServer::Options http;
   http.address = options_.address;
   http.port = options_.port;
+  http.idle_timeout = options_.idle_timeout;
   if (options_.tls) {
     http.tls = authority_.ServerContext(
         authority_.Issue("kube-apiserver", {}, "serverAuth",
@@ -128,6 +134,7 @@ absl::Status Simulator::Begin() {
       [this](const HttpRequest& request, HttpAnswer& answer) { Handle(request, answer); });
   if (!started.ok()) return started.status();
   http_ = std::move(*started);
+  restarter_ = std::thread([this] { RunRestarts(); });
   return absl::OkStatus();
 }
 
@@ -145,9 +152,16 @@ absl::Status Simulator::LoadDefaults() {
   for (const json& object : DefaultRbacObjects()) {
     if (absl::Status loaded = LoadObject(object); !loaded.ok()) return loaded;
   }
-  if (!options_.default_manifests) return absl::OkStatus();
-  for (const std::string& manifest : DefaultManifests()) {
-    if (absl::Status loaded = Load(manifest); !loaded.ok()) return loaded;
+  if (options_.default_manifests) {
+    for (const std::string& manifest : DefaultManifests()) {
+      if (absl::Status loaded = Load(manifest); !loaded.ok()) return loaded;
+    }
+  }
+  for (const SimulatorOptions::Manifest& manifest : options_.manifests) {
+    const absl::Status loaded = Load(manifest.text);
+    if (!loaded.ok()) {
+      return absl::Status(loaded.code(), StrCat(manifest.name, ": ", loaded.message()));
+    }
   }
   return absl::OkStatus();
 }
@@ -249,6 +263,9 @@ void Simulator::CutConnections() {
 void Simulator::Stop() {
   http_->StopListening();
   CutConnections();
+  // Frozen watches end as well.
+  faults_.Unfreeze();
+  http_->AwaitCut();
 }
 
 absl::Status Simulator::Resume() {
@@ -271,19 +288,43 @@ void Simulator::ForgetObjects() {
 
 absl::Status Simulator::Restart(std::chrono::milliseconds down, bool keep_objects) {
   Stop();
-  base::Context context;
-  if (down.count() > 0) (void)base::SystemSleeper().Sleep(absl::FromChrono(down), context);
+  if (down.count() > 0) {
+    const absl::Status slept = options_.sleeper->Sleep(absl::FromChrono(down), end_);
+    if (!slept.ok()) return slept;
+  }
   if (!keep_objects) {
     ForgetObjects();
     if (absl::Status loaded = LoadDefaults(); !loaded.ok()) return loaded;
   }
-  // Somebody else may have taken the port for a moment.
+  // Somebody else may have taken the port.
   absl::Status listening = Resume();
-  for (int tries = 0; tries < kMaxListenTries && !listening.ok(); ++tries) {
-    (void)base::SystemSleeper().Sleep(absl::Milliseconds(50), context);
+  for (int tries = 1; !listening.ok(); ++tries) {
+    if (tries % kListenTriesPerMessage == 0) {
+      std::fprintf(stderr, "gantry-sim: restarts, and tries again: %s\n",
+                   std::string(listening.message()).c_str());
+    }
+    const absl::Status slept = options_.sleeper->Sleep(kListenPause, end_);
+    if (!slept.ok()) return slept;
     listening = Resume();
   }
   return listening;
+}
+
+void Simulator::RunRestarts() {
+  while (true) {
+    RestartOrder order;
+    {
+      base::MutexLock lock(restarting_);
+      while (restarts_.empty() && !ends_) restart_asked_.Wait(restarting_);
+      if (ends_) return;
+      order = restarts_.front();
+      restarts_.pop_front();
+    }
+    const absl::Status restarted = Restart(order.down, order.keep_objects);
+    if (restarted.ok() || end_.cancelled()) continue;
+    std::fprintf(stderr, "gantry-sim: the restart failed: %s\n",
+                 std::string(restarted.message()).c_str());
+  }
 }
 
 void Simulator::Handle(const HttpRequest& request, HttpAnswer& answer) {
@@ -315,6 +356,7 @@ void Simulator::Control(const HttpRequest& request, HttpAnswer& answer) {
                        {{"simulator", "gantry-sim: keeps nothing"},
                         {"objects", store_.size()},
                         {"resourceVersion", store_.revision()},
+                        {"faults", faults_.size()},
                         {"connections", http_->connections()}});
   }
   const json done = {{"done", what}};
@@ -347,11 +389,11 @@ void Simulator::Control(const HttpRequest& request, HttpAnswer& answer) {
     if (!down.is_number_unsigned() || down > 3600000 || !keep.is_boolean()) {
       return refuse("downMilliseconds is a number up to 3600000, keepObjects true or false");
     }
+    // First: it cuts this connection.
     RespondJson(answer, 202, done);
     base::MutexLock lock(restarting_);
-    if (restart_.joinable()) restart_.join();
-    restart_ = std::thread([this, time = std::chrono::milliseconds(down.get<int>()),
-                            kept = keep.get<bool>()] { (void)Restart(time, kept); });
+    restarts_.push_back({std::chrono::milliseconds(down.get<int>()), keep.get<bool>()});
+    restart_asked_.NotifyAll();
     return;
   } else {
     return refuse("nothing answers to this; see gantry-sim --help");

@@ -3,6 +3,7 @@
 #define GANTRY_TESTS_SIMULATOR_SIMULATOR_H_
 
 #include <chrono>
+#include <deque>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <string>
@@ -12,6 +13,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "server/base/clock.h"
+#include "server/base/context.h"
 #include "server/base/mutex.h"
 #include "tests/simulator/api_server.h"
 #include "tests/simulator/certificates.h"
@@ -35,6 +37,15 @@ struct SimulatorOptions {
   bool refuse_initial_events = false;
   // Begin with what the tests' real control plane begins with: definitions, namespaces, roles.
   bool default_manifests = true;
+  // And with these, which come back with every restart that does not keep the objects.
+  struct Manifest {
+    std::string name;  // for errors: the file's
+    std::string text;  // as for Load
+  };
+  std::vector<Manifest> manifests;
+  // A handshake, or a request that has begun, may stand still for so long.
+  std::chrono::milliseconds idle_timeout{30000};
+  base::Sleeper* sleeper = &base::SystemSleeper();
   const base::Clock* clock = &base::SystemClock();
 };
 
@@ -64,12 +75,12 @@ class Simulator {
   // Older resourceVersions are out of reach from now on.
   void Compact();
   // As if the process ended and another one came after `down`: connections are cut, history is
-  // gone, and so are the objects unless they are kept. Returns when connections are taken again.
-  absl::Status Restart(std::chrono::milliseconds down = {}, bool keep_objects = true)
-      ABSL_LOCKS_EXCLUDED(restarting_);
+  // gone, and so are the objects unless they are kept. Returns when connections are taken again,
+  // which may take long when somebody else has the port, or with CANCELLED at the end.
+  absl::Status Restart(std::chrono::milliseconds down = {}, bool keep_objects = true);
   // Connections are cut, and the next ones are taken.
   void CutConnections();
-  // The first half of Restart, and the second.
+  // The first half of Restart, and the second. No request from before Stop does anything after it.
   void Stop();
   absl::Status Resume();
 
@@ -85,6 +96,8 @@ class Simulator {
   void Handle(const HttpRequest& request, HttpAnswer& answer);
   // What is below /simulator/.
   void Control(const HttpRequest& request, HttpAnswer& answer) ABSL_LOCKS_EXCLUDED(restarting_);
+  // Carries out what restarts_ asks for, until the end.
+  void RunRestarts() ABSL_LOCKS_EXCLUDED(restarting_);
 
   const SimulatorOptions options_;
   const CertificateAuthority authority_;
@@ -96,9 +109,18 @@ class Simulator {
   Faults faults_;
   Writer writer_;
   std::unique_ptr<ApiServer> api_;
+  // Ends the waits of restarts.
+  base::Context end_;
   base::Mutex restarting_;
-  // Runs a restart that was asked for over HTTP: that connection is cut by it.
-  std::thread restart_ ABSL_GUARDED_BY(restarting_);
+  base::ConditionVariable restart_asked_;
+  struct RestartOrder {
+    std::chrono::milliseconds down{0};
+    bool keep_objects = true;
+  };
+  std::deque<RestartOrder> restarts_ ABSL_GUARDED_BY(restarting_);
+  bool ends_ ABSL_GUARDED_BY(restarting_) = false;
+  // For restarts that were asked for over HTTP: those connections are cut by them, and waited for.
+  std::thread restarter_;
   std::unique_ptr<HttpServer> http_;
 };
 

@@ -8,6 +8,7 @@
 #include <httplib.h>
 #include <netinet/in.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -128,14 +129,22 @@ class SimulatorTest : public testing::Test {
   // A connection on which a test says what it likes.
   class Wire {
    public:
-    explicit Wire(const Simulator& simulator) : fd_(socket(AF_INET, SOCK_STREAM, 0)) {
+    explicit Wire(const Simulator& simulator, bool connected = true)
+        : fd_(socket(AF_INET, SOCK_STREAM, 0)) {
+      if (connected) Connect(simulator);
+    }
+    static sockaddr_in AddressOf(const Simulator& simulator) {
       sockaddr_in address{};
       address.sin_family = AF_INET;
       address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
       const std::string url = simulator.url();
       address.sin_port =
           htons(static_cast<std::uint16_t>(std::stoi(url.substr(url.rfind(':') + 1))));
-      EXPECT_EQ(connect(fd_, reinterpret_cast<sockaddr*>(&address), sizeof address), 0);
+      return address;
+    }
+    void Connect(const Simulator& simulator) const {
+      const sockaddr_in address = AddressOf(simulator);
+      EXPECT_EQ(connect(fd_, reinterpret_cast<const sockaddr*>(&address), sizeof address), 0);
     }
     ~Wire() { close(fd_); }
     Wire(const Wire&) = delete;
@@ -143,6 +152,12 @@ class SimulatorTest : public testing::Test {
 
     bool Write(const std::string& text) const {
       return send(fd_, text.data(), text.size(), MSG_NOSIGNAL) == static_cast<ssize_t>(text.size());
+    }
+    // What comes first.
+    std::string ReadSome() const {
+      char bytes[4096];
+      const ssize_t count = recv(fd_, bytes, sizeof bytes, 0);
+      return count > 0 ? std::string(bytes, static_cast<std::size_t>(count)) : "";
     }
     // Until the other side closes.
     std::string ReadAll() const {
@@ -401,6 +416,143 @@ TEST_F(SimulatorTest, ARestartByHandNeedsNothingButTheRequest) {
   }
 }
 
+TEST_F(SimulatorTest, WhatItBeganWithComesBackWithARestart) {
+  SimulatorOptions options;
+  options.manifests = {{"a.yaml", R"({apiVersion: argoproj.io/v1alpha1, kind: Application,
+                                      metadata: {name: a, namespace: argocd}})"}};
+  Start(options);
+  ASSERT_EQ(Create("b"), 201);
+  ASSERT_TRUE(simulator_->Restart({}, /*keep_objects=*/false).ok());
+  EXPECT_EQ(Get("a"), 200);
+  EXPECT_EQ(Get("b"), 404);
+  options.manifests[0].text = "{kind: Odd}";
+  const auto failed = Simulator::Start(options);
+  EXPECT_THAT(std::string(failed.status().message()), testing::StartsWith("a.yaml: "));
+}
+
+TEST_F(SimulatorTest, ADelayedRequestDoesNothingOnceItIsCutOff) {
+  Fault fault;
+  fault.verb = "create";
+  fault.action = Fault::Action::kDelay;
+  fault.delay = std::chrono::hours(1);
+  const std::function<void(std::unique_ptr<Wire>&)> ways[] = {
+      [&](std::unique_ptr<Wire>&) { simulator_->CutConnections(); },
+      [&](std::unique_ptr<Wire>& wire) { wire.reset(); },
+      [&](std::unique_ptr<Wire>&) { EXPECT_TRUE(simulator_->Restart().ok()); }};
+  for (const auto& way : ways) {
+    simulator_->faults().Add(fault);
+    auto wire = std::make_unique<Wire>(*simulator_);
+    const std::string body =
+        R"({"apiVersion": "argoproj.io/v1alpha1", "kind": "Application", "metadata": {"name": "a"}})";
+    ASSERT_TRUE(wire->Write(StrCat("POST ", kApplications, " HTTP/1.1\r\n", Authorization(),
+                                   "Content-Length: ", body.size(), "\r\n\r\n", body)));
+    while (simulator_->faults().size() > 0) std::this_thread::yield();
+    way(wire);
+    // Its handler has returned when this one alone is left.
+    do {
+      ASSERT_EQ(Send("GET", "/simulator/status"), 200);
+    } while (json::parse(answer_).at("connections") != 1);
+    EXPECT_EQ(Get("a"), 404);
+  }
+}
+
+TEST_F(SimulatorTest, TheEndWaitsForNoDelayAndNoRestart) {
+  Fault fault;
+  fault.action = Fault::Action::kDelay;
+  fault.delay = std::chrono::hours(1);
+  simulator_->faults().Add(fault);
+  {
+    const Wire wire(*simulator_);
+    ASSERT_TRUE(
+        wire.Write(StrCat("GET ", kApplications, " HTTP/1.1\r\n", Authorization(), "\r\n")));
+    while (simulator_->faults().size() > 0) std::this_thread::yield();
+    simulator_.reset();
+    EXPECT_EQ(wire.ReadAll(), "");
+  }
+  Start({});
+  const Wire witness(*simulator_);
+  EXPECT_EQ(Send("POST", "/simulator/restart", {{"downMilliseconds", 3600000}}), 202);
+  EXPECT_EQ(witness.ReadAll(), "");
+  simulator_.reset();
+  // Whether the restart has begun or not.
+  Start({});
+  EXPECT_EQ(Send("POST", "/simulator/restart", {{"downMilliseconds", 3600000}}), 202);
+  simulator_.reset();
+}
+
+// Counts the sleeps instead of sleeping.
+class CountingSleeper final : public base::Sleeper {
+ public:
+  explicit CountingSleeper(std::function<void(int count)> each) : each_(std::move(each)) {}
+  absl::Status Sleep(absl::Duration, base::Context& context) override {
+    each_(++count_);
+    return context.Check();
+  }
+
+ private:
+  const std::function<void(int count)> each_;
+  int count_ = 0;
+};
+
+TEST_F(SimulatorTest, ARestartTriesForItsPortUntilItGetsIt) {
+  int taken = -1;
+  CountingSleeper sleeper([&](int count) {
+    if (count == 1000) close(taken);
+  });
+  SimulatorOptions options;
+  options.sleeper = &sleeper;
+  Start(options);
+  simulator_->Stop();
+  taken = socket(AF_INET, SOCK_STREAM, 0);
+  const int on = 1;
+  setsockopt(taken, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+  const sockaddr_in address = Wire::AddressOf(*simulator_);
+  ASSERT_EQ(bind(taken, reinterpret_cast<const sockaddr*>(&address), sizeof address), 0);
+  ASSERT_EQ(listen(taken, 1), 0);
+  EXPECT_TRUE(simulator_->Restart().ok());
+  EXPECT_EQ(Get("a"), 404);
+}
+
+TEST_F(SimulatorTest, ItAcceptsAgainAfterItHadNoDescriptors) {
+  rlimit before{};
+  ASSERT_EQ(getrlimit(RLIMIT_NOFILE, &before), 0);
+  Wire first(*simulator_, /*connected=*/false);
+  Wire second(*simulator_, /*connected=*/false);
+  std::vector<int> filling;
+  rlimit few = before;
+  few.rlim_cur = 256;
+  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &few), 0);
+  for (int fd = 0; (fd = dup(STDERR_FILENO)) >= 0;) filling.push_back(fd);
+  const std::string ask = StrCat("GET /healthz HTTP/1.1\r\n", Authorization(), "\r\n");
+  // The descriptor of the first was there before the others were used up.
+  first.Connect(*simulator_);
+  EXPECT_TRUE(first.Write(ask));
+  EXPECT_THAT(first.ReadSome(), testing::StartsWith("HTTP/1.1 200 OK"));
+  second.Connect(*simulator_);
+  EXPECT_TRUE(second.Write(ask));
+  EXPECT_TRUE(first.Write(ask));
+  EXPECT_THAT(first.ReadSome(), testing::StartsWith("HTTP/1.1 200 OK"));
+  for (const int fd : filling) close(fd);
+  EXPECT_THAT(second.ReadSome(), testing::StartsWith("HTTP/1.1 200 OK"));
+  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &before), 0);
+}
+
+TEST_F(SimulatorTest, ARequestThatStandsStillIsGivenUp) {
+  SimulatorOptions options;
+  options.idle_timeout = std::chrono::milliseconds(10);
+  Start(options);
+  const Wire idle(*simulator_);
+  for (const char* begun : {"GET /hea", "POST /x HTTP/1.1\r\nContent-Le",
+                            "POST /x HTTP/1.1\r\nContent-Length: 9\r\n\r\nabc"}) {
+    const Wire wire(*simulator_);
+    ASSERT_TRUE(wire.Write(begun));
+    EXPECT_EQ(wire.ReadAll(), "") << begun;
+  }
+  // One on which nothing has begun stays.
+  ASSERT_TRUE(idle.Write(StrCat("GET /healthz HTTP/1.1\r\n", Authorization(), "\r\n")));
+  EXPECT_THAT(idle.ReadSome(), testing::StartsWith("HTTP/1.1 200 OK"));
+}
+
 TEST_F(SimulatorTest, OrdersThatSayNothingUsefulAreRefused) {
   const struct {
     const char* what;
@@ -501,6 +653,13 @@ class SecureSimulatorTest : public SimulatorTest {
     Start({});
   }
 };
+
+TEST_F(SecureSimulatorTest, AHandshakeThatStandsStillIsGivenUp) {
+  SimulatorOptions options;
+  options.idle_timeout = std::chrono::milliseconds(10);
+  Start(options);
+  EXPECT_EQ(Wire(*simulator_).ReadAll(), "");
+}
 
 TEST_F(SecureSimulatorTest, AClientCertificateIsAUser) {
   httplib::Client client(simulator_->url(), folder_ + "/gantry.crt", folder_ + "/gantry.key");
