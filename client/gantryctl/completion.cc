@@ -132,6 +132,8 @@ void OfferValues(const std::string& value_name, const std::string& prefix, const
   }
 }
 
+bool IsProject(const CLI::Option& option) { return option.get_type_name() == "PROJECT"; }
+
 const CLI::App* FindCommand(const CLI::App& app, const std::string& name) {
   const auto found = app.get_subcommands([&name](const CLI::App* command) {
     return command->get_name() == name && !command->get_group().empty();
@@ -150,10 +152,17 @@ Completion Complete(const CLI::App& root, const std::vector<std::string>& words)
   for (std::size_t i = 0; i + 1 < words.size(); ++i) {
     const std::string& before = words[i];
     if (pending != nullptr) {
+      if (IsProject(*pending)) completion.project = before;
       pending = nullptr;
     } else if (before.size() > 1 && before[0] == '-') {
-      const CLI::Option* const option = app->get_option_no_throw(before);
-      if (option != nullptr && TakesValue(*option)) pending = option;
+      const std::size_t equals = before.find('=');
+      const CLI::Option* const option = app->get_option_no_throw(before.substr(0, equals));
+      if (option == nullptr || !TakesValue(*option)) continue;
+      if (equals == std::string::npos) {
+        pending = option;
+      } else if (IsProject(*option)) {
+        completion.project = before.substr(equals + 1);
+      }
     } else if (const CLI::App* const command = FindCommand(*app, before)) {
       app = command;
     } else {

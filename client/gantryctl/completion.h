@@ -28,8 +28,9 @@ struct Completion {
   std::vector<Candidate> candidates;  // those that begin as the word does
   bool files = false;                 // the names of files, too
   Names names = Names::kNone;
-  std::string prefix;  // what the names are put behind: "--stage=", or nothing
-  std::string begin;   // what the names begin with
+  std::string project;  // only its Stages are meant; empty: those of all
+  std::string prefix;   // what the names are put behind: "--stage=", or nothing
+  std::string begin;    // what the names begin with
 };
 
 // How the last of `words`, which may be empty, can be completed. `root` is the command tree; the

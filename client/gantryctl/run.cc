@@ -128,6 +128,10 @@ std::vector<std::string> NamesFor(const CompleteFlags& flags, const World& world
   } else {
     v1::ListStageHealthRequest request;
     request.set_page_size(1000);
+    if (flags.completion.names == Names::kStageNames) {
+      if (FirstInvalidUtf8(flags.completion.project)) return {};
+      request.set_project(flags.completion.project);
+    }
     const auto stages = (*connection)->ListStageHealth(request, kPatience);
     if (!stages.ok()) return {};
     for (const v1::StageHealth& health : stages->stages()) {

@@ -86,6 +86,26 @@ TEST(CompletionTest, WhatOnlyTheServiceKnows) {
   }
 }
 
+TEST(CompletionTest, StagesAreThoseOfTheProjectOnTheLine) {
+  const struct {
+    const char* name;
+    std::vector<std::string> words;
+    std::string project;
+  } cases[] = {
+      {"AWordOfItsOwn", {"run-step", "--project", "shop", "--stage", ""}, "shop"},
+      {"BehindEquals", {"run-step", "--project=shop", "--stage", ""}, "shop"},
+      {"OfAReport", {"report", "indicator", "--project", "shop", "--stage=p"}, "shop"},
+      {"TheLast", {"run-step", "--project", "a", "--project=shop", "--stage", ""}, "shop"},
+      {"None", {"run-step", "--stage", ""}, ""},
+      {"ValueOfAnother", {"run-step", "--actor", "--project=shop", "--stage", ""}, ""},
+  };
+  for (const auto& test : cases) {
+    const CompleteFlags flags = Ask(test.words);
+    EXPECT_EQ(flags.completion.names, Names::kStageNames) << test.name;
+    EXPECT_EQ(flags.completion.project, test.project) << test.name;
+  }
+}
+
 TEST(CompletionTest, TheServiceIsThatOfTheWordsSoFar) {
   const CompleteFlags flags =
       Ask({"health", "--server", "gantry.example:1", "--token-file", "t", "-w", ""});

@@ -281,6 +281,20 @@ TEST_F(HealthTest, AWatchOfAnUnknownStageBringsNearNamesOnce) {
               HasSubstr("gantryctl: shop/prdo is not known, and hence not HEALTHY, after 9s"));
 }
 
+TEST_F(HealthTest, StagesAreCompletedFromTheProjectOnTheLine) {
+  connection_->list.script = {{Page({Stage("shop", "prod")})}};
+  EXPECT_EQ(
+      gantryctl::Run({"__complete", "--", "run-step", "--project", "shop", "--stage", ""}, world_),
+      kExitSucceeded);
+  EXPECT_EQ(out_, "prod\t\n");
+  gantryctl::Run({"__complete", "--", "run-step", "--stage", ""}, world_);
+  gantryctl::Run({"__complete", "--", "run-step", "--project", "shop", "--project", ""}, world_);
+  ASSERT_EQ(connection_->list.requests.size(), 3u);
+  EXPECT_EQ(connection_->list.requests[0].project(), "shop");
+  EXPECT_EQ(connection_->list.requests[1].project(), "");
+  EXPECT_EQ(connection_->list.requests[2].project(), "");
+}
+
 TEST_F(HealthTest, AnUnknownProjectBringsNearNames) {
   connection_->list.script = {{Page({})}, {Page({Stage("shop", "prod")})}};
   EXPECT_EQ(Health({"shopp"}), kExitSucceeded);
