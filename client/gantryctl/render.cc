@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_replace.h"
@@ -273,7 +274,13 @@ std::string RenderRefusal(const absl::Status& error, const std::string& address)
   std::string text =
       absl::StrCat("the service at ", address, " refused the call: ", ErrorLine(error), "\n");
   if (const std::optional<rpc::v1::BadRequest> request = client::BadRequestOf(error)) {
+    const std::string message(error.message());
     for (const auto& violation : request->field_violations()) {
+      // The message may be the only one's.
+      if (request->field_violations_size() == 1 && absl::StrContains(message, violation.field()) &&
+          absl::StrContains(message, violation.description())) {
+        continue;
+      }
       absl::StrAppend(&text, "  ", OneLine(violation.field()), ": ",
                       OneLine(violation.description()), "\n");
     }

@@ -300,6 +300,26 @@ TEST(FailureTest, ARefusalNamesEveryField) {
             "  stage: a \\x1b\n");
 }
 
+TEST(FailureTest, WhatTheMessageSaysOfTheOnlyFieldIsNotRepeated) {
+  const struct {
+    const char* name;
+    std::string message;
+    std::string text;
+  } cases[] = {
+      {"Both", "stage: too long", "stage: too long\n"},
+      {"OnlyTheDescription", "too long", "too long\n  stage: too long\n"},
+      {"OnlyTheField", "stage is wrong", "stage is wrong\n  stage: too long\n"},
+  };
+  for (const auto& test : cases) {
+    const absl::Status error = Error(grpc::StatusCode::INVALID_ARGUMENT, test.message,
+                                     {"INVALID_REQUEST", std::nullopt, {{"stage", "too long"}}});
+    EXPECT_EQ(
+        RenderRefusal(error, "here:1"),
+        "the service at here:1 refused the call: INVALID_ARGUMENT (INVALID_REQUEST): " + test.text)
+        << test.name;
+  }
+}
+
 TEST(FailureTest, AnotherServiceIsSuspected) {
   EXPECT_THAT(RenderFailure(Result(Ending::kRefused, std::nullopt,
                                    Error(grpc::StatusCode::UNIMPLEMENTED, "")),
