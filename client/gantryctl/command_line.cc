@@ -448,6 +448,7 @@ Flags ReadFlags(const Options<Flags>& options, const std::string& command,
 
 // Decides how the connection is secured, and tells what contradicts what.
 void CheckService(ServiceFlags& flags, const Given& given, Mistakes& mistakes) {
+  flags.sources = given;
   const auto where = [&given](const std::string& name) -> std::string {
     const auto found = given.find(name);
     return found == given.end() ? "" : found->second;

@@ -3,6 +3,7 @@
 #define GANTRY_CLIENT_GANTRYCTL_COMMAND_LINE_H_
 
 #include <functional>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -24,6 +25,8 @@ struct ServiceFlags {
   std::string cert_file;   // both or none
   std::string key_file;
   bool plaintext = true;  // decided from all of these; false: TLS
+  // How those that are not by default were given, by their flags: "--ca-file" or "GANTRY_CA_FILE".
+  std::map<std::string, std::string> sources;
 };
 
 // What `gantryctl run-step` is to do.

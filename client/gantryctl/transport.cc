@@ -71,19 +71,27 @@ constexpr char kKeyExpected[] =
     "the private key of the certificate of --cert-file, in PEM and without a passphrase";
 constexpr char kTokenExpected[] = "a bearer token, which is printable ASCII without blanks";
 
+// What gave the flag its value, as mistakes name it.
+std::string Source(const ServiceFlags& flags, const std::string& flag) {
+  const auto found = flags.sources.find(flag);
+  return found == flags.sources.end() ? flag : found->second;
+}
+
 absl::Status CheckPair(const ServiceFlags& flags, const TlsMaterial& material) {
   const auto certificate = FirstCertificate(material.certificate);
   if (!certificate) {
-    return Wrong("--cert-file", flags.cert_file, "no PEM certificate", kCertExpected);
+    return Wrong(Source(flags, "--cert-file"), flags.cert_file, "no PEM certificate",
+                 kCertExpected);
   }
   const auto reader = Reader(material.key);
   const std::unique_ptr<EVP_PKEY, Freed> key(
       reader ? PEM_read_bio_PrivateKey(reader.get(), nullptr, NoPassphrase, nullptr) : nullptr);
   if (!key) {
-    return Wrong("--key-file", flags.key_file, "no PEM private key that can be read", kKeyExpected);
+    return Wrong(Source(flags, "--key-file"), flags.key_file, "no PEM private key that can be read",
+                 kKeyExpected);
   }
   if (X509_check_private_key(certificate.get(), key.get()) != 1) {
-    return Wrong("--key-file", flags.key_file,
+    return Wrong(Source(flags, "--key-file"), flags.key_file,
                  absl::StrCat("a private key that does not belong to the certificate in ",
                               Printable(flags.cert_file)),
                  kKeyExpected);
@@ -105,14 +113,15 @@ absl::StatusOr<TlsMaterial> ReadTlsMaterial(const ServiceFlags& flags, const Rea
                {"--key-file", flags.key_file, kKeyExpected, material.key}};
   for (const auto& [flag, file, expected, content] : files) {
     if (file.empty()) continue;
-    absl::StatusOr<std::string> found = Content(flag, file, kMaxTlsFileBytes, expected, read);
+    absl::StatusOr<std::string> found =
+        Content(Source(flags, flag), file, kMaxTlsFileBytes, expected, read);
     if (!found.ok()) return found.status();
     content = *std::move(found);
   }
 
   absl::Status status;
   if (!flags.ca_file.empty() && !FirstCertificate(material.ca)) {
-    status = Wrong("--ca-file", flags.ca_file, "no PEM certificate", kCaExpected);
+    status = Wrong(Source(flags, "--ca-file"), flags.ca_file, "no PEM certificate", kCaExpected);
   } else if (!flags.cert_file.empty()) {
     status = CheckPair(flags, material);
   }
@@ -124,14 +133,16 @@ absl::StatusOr<TlsMaterial> ReadTlsMaterial(const ServiceFlags& flags, const Rea
 
 absl::StatusOr<std::string> ReadToken(const ServiceFlags& flags, const ReadFile& read) {
   if (flags.token_file.empty()) return flags.token;
-  const absl::StatusOr<std::string> content =
-      Content("--token-file", flags.token_file, kMaxTokenBytes, kTokenExpected, read);
+  const absl::StatusOr<std::string> content = Content(
+      Source(flags, "--token-file"), flags.token_file, kMaxTokenBytes, kTokenExpected, read);
   if (!content.ok()) return content.status();
   std::string token(absl::StripAsciiWhitespace(*content));
-  if (token.empty()) return Wrong("--token-file", flags.token_file, "nothing", kTokenExpected);
+  if (token.empty()) {
+    return Wrong(Source(flags, "--token-file"), flags.token_file, "nothing", kTokenExpected);
+  }
   for (const unsigned char c : token) {
     if (c <= ' ' || c >= 0x7f) {
-      return Wrong("--token-file", flags.token_file,
+      return Wrong(Source(flags, "--token-file"), flags.token_file,
                    "blanks, line ends or other characters inside of the token", kTokenExpected);
     }
   }

@@ -8,6 +8,8 @@
 #include <string>
 #include <vector>
 
+#include "client/gantryctl/transport.h"
+
 namespace gantry::gantryctl {
 namespace {
 
@@ -403,6 +405,38 @@ TEST(CommandLineTest, EveryFlagOfTheConnectionHasAVariable) {
   EXPECT_EQ(token.steps->token, "x");
   EXPECT_EQ(token.steps->token_file, "");
   EXPECT_EQ(Parse({"steps"}, {{"GANTRY_TOKEN", "x"}}).steps->token, "x");
+}
+
+TEST(CommandLineTest, WhatIsWrongWithAFileNamesTheVariableThatGaveIt) {
+  const auto read = [](const std::string& file, std::size_t) -> absl::StatusOr<std::string> {
+    if (file == "x") return absl::UnknownError("No such file or directory");
+    return "nothing of the kind";
+  };
+  const struct {
+    const char* name;
+    std::map<std::string, std::string> variables;
+    std::vector<std::string> flags;
+    std::string told;
+  } cases[] = {
+      {"NoCa", {{"GANTRY_CA_FILE", "x"}}, {}, "GANTRY_CA_FILE x cannot be read"},
+      {"NoPemInCa", {{"GANTRY_CA_FILE", "y"}}, {}, "GANTRY_CA_FILE y holds no PEM certificate"},
+      {"ByFlag", {{"GANTRY_CA_FILE", "x"}}, {"--ca-file", "y"}, "--ca-file y holds no PEM"},
+      {"Certificate",
+       {{"GANTRY_CERT_FILE", "y"}, {"GANTRY_KEY_FILE", "y"}},
+       {},
+       "GANTRY_CERT_FILE y holds no PEM certificate"},
+      {"Token", {{"GANTRY_TOKEN_FILE", "x"}}, {}, "GANTRY_TOKEN_FILE x cannot be read"},
+      {"BlanksInTheToken", {{"GANTRY_TOKEN_FILE", "y"}}, {}, "GANTRY_TOKEN_FILE y holds blanks"},
+  };
+  for (const auto& test : cases) {
+    std::vector<std::string> arguments = {"health"};
+    arguments.insert(arguments.end(), test.flags.begin(), test.flags.end());
+    const CommandLine line = Parse(arguments, test.variables);
+    ASSERT_TRUE(line.health) << test.name;
+    EXPECT_THAT(std::string(MakeChannelOptions(*line.health, read).status().message()),
+                ::testing::StartsWith(test.told))
+        << test.name;
+  }
 }
 
 TEST(CommandLineTest, EveryTimeoutTellsWhenItEndsWithoutAnAnswer) {
