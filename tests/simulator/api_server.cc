@@ -312,6 +312,10 @@ void ApiServer::HandleResource(const HttpRequest& request, const RequestInfo& in
   }
   if (of_namespace && !attributes.ns.empty() && resource->plural != "namespaces") return missing();
   if (request.body_too_large) return RespondError(answer, EntityTooLarge(kMaxBody));
+  if (NestsTooDeep(request.body)) {
+    return RespondError(answer, BadRequest(StrCat("exceeded max depth: the body nests deeper than ",
+                                                  kMaxDepth, " levels")));
+  }
   const Result<Form> form = FormOf(request.Header("Accept"));
   if (!form.ok()) return RespondError(answer, form.error());
   const Call call{

@@ -87,6 +87,32 @@ bool IsMapOfTexts(const json& value) {
 
 }  // namespace
 
+bool NestsTooDeep(std::string_view text) {
+  std::size_t depth = 0;
+  bool quoted = false;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    const char c = text[i];
+    if (quoted) {
+      if (c == '\\') ++i;
+      if (c == '"') quoted = false;
+    } else if (c == '"') {
+      quoted = true;
+    } else if (c == '{' || c == '[') {
+      if (++depth > kMaxDepth) return true;
+    } else if ((c == '}' || c == ']') && depth > 0) {
+      --depth;
+    }
+  }
+  return false;
+}
+
+std::size_t DepthOf(const json& value) {
+  if (!value.is_structured()) return 0;
+  std::size_t deepest = 0;
+  for (const json& child : value) deepest = std::max(deepest, DepthOf(child));
+  return deepest + 1;
+}
+
 std::string TextAt(const json& object, const char* name) {
   const auto found = object.find(name);
   return found != object.end() && found->is_string() ? found->get<std::string>() : "";
@@ -130,6 +156,10 @@ absl::StatusOr<std::vector<json>> ParseYaml(const std::string& text) {
   std::vector<json> documents;
   const std::size_t start = text.find_first_not_of(" \t\r\n");
   if (start != std::string::npos && text[start] == '{') {
+    if (NestsTooDeep(text)) {
+      return absl::InvalidArgumentError(
+          StrCat("nests deeper than the ", kMaxDepth, " levels that the simulator takes"));
+    }
     json whole = json::parse(text, nullptr, false);
     if (!whole.is_discarded()) {
       documents.push_back(std::move(whole));

@@ -14,6 +14,15 @@
 
 namespace gantry::simulator {
 
+// Objects and arrays in one another that a body may have. Everything that walks through a value
+// calls itself for each level, and has to get along with a thread's stack of 8 MiB even in a build
+// without optimization; the real server takes 10,000.
+inline constexpr std::size_t kMaxDepth = 1000;
+// Whether there are more in a JSON text. What is no JSON may be taken for either.
+bool NestsTooDeep(std::string_view text);
+// How many there are in a value; 0 for one that is neither. The value has at most some kMaxDepth.
+std::size_t DepthOf(const nlohmann::json& value);
+
 // What one object looks like as JSON, and as it is stored. Pure functions.
 
 // A string member; empty when it is not there, or no string.

@@ -7,6 +7,7 @@
 
 #include "absl/strings/numbers.h"
 #include "server/base/strings.h"
+#include "tests/simulator/objects.h"
 
 namespace gantry::simulator {
 
@@ -68,7 +69,13 @@ json* Child(json& parent, const std::string& token) {
 struct Place {
   json* parent = nullptr;
   std::string last;
+  std::size_t depth = 0;  // of the container
 };
+
+// Small operations can build what no body could have.
+bool WouldNestTooDeep(const Place& place, const json& value) {
+  return place.depth + DepthOf(value) > kMaxDepth;
+}
 
 std::optional<Place> Find(json& document, const std::string& pointer) {
   const auto tokens = Tokens(pointer);
@@ -79,10 +86,11 @@ std::optional<Place> Find(json& document, const std::string& pointer) {
     if (parent == nullptr) return std::nullopt;
   }
   if (!parent->is_structured()) return std::nullopt;
-  return Place{parent, tokens->back()};
+  return Place{parent, tokens->back(), tokens->size()};
 }
 
 bool Add(const Place& place, json value) {
+  if (WouldNestTooDeep(place, value)) return false;
   if (place.parent->is_object()) {
     (*place.parent)[place.last] = std::move(value);
     return true;
@@ -101,6 +109,7 @@ bool Add(const Place& place, json value) {
 }
 
 bool Replace(const Place& place, json value) {
+  if (WouldNestTooDeep(place, value)) return false;
   if (place.parent->is_object()) {
     (*place.parent)[place.last] = std::move(value);
     return true;

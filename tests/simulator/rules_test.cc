@@ -298,5 +298,44 @@ TEST(YamlTest, ScalarsHaveTheirTypes) {
   EXPECT_FALSE(ParseYaml("a: [").ok());
 }
 
+TEST(DepthTest, LevelsAreCountedOutsideOfTexts) {
+  const std::string most(kMaxDepth, '[');
+  const struct {
+    const char* name;
+    std::string text;
+    bool too_deep;
+  } cases[] = {
+      {"Empty", "", false},
+      {"AsManyAsAllowed", most + std::string(kMaxDepth, ']'), false},
+      {"OneMore", "{\"a\":" + most, true},
+      {"SideBySide", most + std::string(kMaxDepth, ']') + most, false},
+      {"InAText", "[\"" + most + "\\\"" + most + "\"]", false},
+      {"BehindAText", "[\"\\\\\"," + most, true},
+      {"ClosedTooOften", "]]]" + most + "[", true},
+  };
+  for (const auto& tested : cases) {
+    EXPECT_EQ(NestsTooDeep(tested.text), tested.too_deep) << tested.name;
+  }
+  EXPECT_EQ(DepthOf(json::parse("1")), 0u);
+  EXPECT_EQ(DepthOf(json::parse("{}")), 1u);
+  EXPECT_EQ(DepthOf(json::parse(R"({"a": [1, {"b": []}], "c": 1})")), 4u);
+}
+
+TEST(DepthTest, APatchCannotBuildWhatABodyCouldNotHave) {
+  const json object = {
+      {"a", json::parse(std::string(kMaxDepth - 1, '[') + std::string(kMaxDepth - 1, ']'))},
+      {"b", json::object()}};
+  EXPECT_TRUE(ApplyJsonPatch(object, R"([{"op": "copy", "from": "/a", "path": "/c"}])").ok());
+  for (const char* patch : {R"([{"op": "copy", "from": "/a", "path": "/b/c"}])",
+                            R"([{"op": "move", "from": "/a", "path": "/b/c"}])",
+                            R"([{"op": "replace", "path": "/a/0", "value": [[]]},
+                                {"op": "copy", "from": "/a", "path": "/a/0"},
+                                {"op": "copy", "from": "/a", "path": "/b/c"},
+                                {"op": "copy", "from": "/b", "path": "/a/0/-"},
+                                {"op": "move", "from": "/nothing", "path": "/b"}])"}) {
+    EXPECT_FALSE(ApplyJsonPatch(object, patch).ok()) << patch;
+  }
+}
+
 }  // namespace
 }  // namespace gantry::simulator

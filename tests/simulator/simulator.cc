@@ -345,11 +345,13 @@ void Simulator::Control(const HttpRequest& request, HttpAnswer& answer) {
                        {{"error", "only the administrator of admin.kubeconfig may do this"}});
   }
   const std::string what = request.path.substr(std::string(kControlPath).size());
+  const bool too_deep = NestsTooDeep(request.body);
   const json body =
-      request.body.empty() ? json::object() : json::parse(request.body, nullptr, false);
+      request.body.empty() || too_deep ? json::object() : json::parse(request.body, nullptr, false);
   const auto refuse = [&](const std::string& why) {
     RespondJson(answer, 400, {{"error", StrCat(request.method, " ", request.path, ": ", why)}});
   };
+  if (too_deep) return refuse(StrCat("the body nests deeper than ", kMaxDepth, " levels"));
   if (!body.is_object()) return refuse("the body is not a JSON object");
   if (request.method == "GET" && what == "status") {
     return RespondJson(answer, 200,

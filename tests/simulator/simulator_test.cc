@@ -24,6 +24,7 @@
 
 #include "server/base/strings.h"
 #include "tests/simulator/list_options.h"
+#include "tests/simulator/objects.h"
 
 namespace gantry::simulator {
 namespace {
@@ -497,7 +498,7 @@ class CountingSleeper final : public base::Sleeper {
 TEST_F(SimulatorTest, ARestartTriesForItsPortUntilItGetsIt) {
   int taken = -1;
   CountingSleeper sleeper([&](int count) {
-    if (count == 1000) close(taken);
+    if (count == 150) close(taken);
   });
   SimulatorOptions options;
   options.sleeper = &sleeper;
@@ -607,6 +608,66 @@ TEST_F(SimulatorTest, StrayBytesAreAnsweredLikeAnyOther) {
   ASSERT_TRUE(result);
   EXPECT_EQ(result->status, 400);
   EXPECT_EQ(Create("a"), 201);
+}
+
+TEST_F(SimulatorTest, BodiesThatNestTooDeepAreRefused) {
+  const auto send = [&](const std::string& method, const std::string& path, const std::string& type,
+                        const std::string& body) {
+    httplib::Request request = Request(method, path);
+    request.body = body;
+    request.set_header("Content-Type", type);
+    const auto client = NewClient();
+    const httplib::Result result = client->send(request);
+    return result ? result->status : 0;
+  };
+  const auto object = [](const char* name, const std::string& spec) {
+    return StrCat(
+        R"({"apiVersion":"argoproj.io/v1alpha1","kind":"Application","metadata":{"name":")", name,
+        R"("},"spec":)", spec, "}");
+  };
+  const auto nested = [](std::size_t levels) {
+    std::string text;
+    for (std::size_t i = 0; i < levels; ++i) text += i % 2 == 0 ? "{\"a\":" : "[";
+    text += "1";
+    for (std::size_t i = levels; i > 0; --i) text += i % 2 == 1 ? "}" : "]";
+    return text;
+  };
+  ASSERT_EQ(Create("a"), 201);
+  const std::string json_type = "application/json";
+  const std::string merge = "application/merge-patch+json";
+  const std::string patch = "application/json-patch+json";
+  const std::string a = StrCat(kApplications, "/a");
+  const std::string deep = nested(100000);
+  EXPECT_EQ(send("POST", kApplications, json_type, object("b", deep)), 400);
+  EXPECT_EQ(send("PUT", a, json_type, object("a", deep)), 400);
+  EXPECT_EQ(send("PATCH", a, merge, StrCat("{\"spec\":", deep, "}")), 400);
+  EXPECT_EQ(send("PATCH", a, patch, StrCat(R"([{"op":"add","path":"/spec","value":)", deep, "}]")),
+            400);
+  EXPECT_EQ(send("DELETE", a, json_type, deep), 400);
+  EXPECT_EQ(send("POST", "/apis/authentication.k8s.io/v1/tokenreviews", json_type,
+                 StrCat("{\"spec\":", deep, "}")),
+            400);
+  EXPECT_EQ(send("POST", "/simulator/faults", json_type, deep), 400);
+  for (const std::string& yaml :
+       {StrCat("a: ", deep), StrCat("a: it\"s\nb: ", std::string(100000, '[')),
+        StrCat("a: it\"s\nb:\n ", std::string(100000, '-'), "\n"), [] {
+          std::string dashes = "it\"s: 1\nb:\n  ";
+          for (int i = 0; i < 100000; ++i) dashes += "- ";
+          return dashes;
+        }()}) {
+    EXPECT_EQ(send("POST", kApplications, "application/yaml", yaml), 400) << yaml.substr(0, 20);
+  }
+  // As deep as allowed, all of it works.
+  const std::string most = nested(kMaxDepth - 1);
+  EXPECT_EQ(send("POST", kApplications, json_type, object("b", most)), 201);
+  const std::string b = StrCat(kApplications, "/b");
+  EXPECT_EQ(send("PATCH", b, merge, StrCat("{\"status\":", most, "}")), 200);
+  EXPECT_EQ(send("PATCH", b, patch, R"([{"op":"copy","from":"/spec","path":"/operation"}])"), 200);
+  EXPECT_EQ(send("PATCH", b, patch, R"([{"op":"copy","from":"/spec","path":"/status/x"}])"), 422);
+  EXPECT_EQ(send("GET", b, json_type, ""), 200);
+  EXPECT_EQ(send("DELETE", b, json_type, ""), 200);
+  const absl::Status loaded = simulator_->Load(object("c", deep));
+  EXPECT_THAT(std::string(loaded.message()), HasSubstr("nests deeper"));
 }
 
 TEST_F(SimulatorTest, APageOfTheFutureIsRefused) {
