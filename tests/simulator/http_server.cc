@@ -447,9 +447,11 @@ std::size_t HttpServer::connections() const {
   return connections_.size();
 }
 
-void HttpServer::CutConnections() {
+std::function<void()> HttpServer::PrepareCut() const {
   base::MutexLock lock(mutex_);
-  for (const auto& connection : connections_) connection->Cut();
+  return [connections = connections_] {
+    for (const auto& connection : connections) connection->Cut();
+  };
 }
 
 void HttpServer::AwaitCut() {

@@ -94,7 +94,9 @@ class HttpServer {
   int port() const { return port_; }
   std::size_t connections() const ABSL_LOCKS_EXCLUDED(mutex_);
 
-  void CutConnections() ABSL_LOCKS_EXCLUDED(mutex_);
+  void CutConnections() ABSL_LOCKS_EXCLUDED(mutex_) { PrepareCut()(); }
+  // Cuts, when it is called, the connections that there are now, so that an answer can come first.
+  std::function<void()> PrepareCut() const ABSL_LOCKS_EXCLUDED(mutex_);
   // Waits until the handlers of all connections that were cut have returned. Not from a handler.
   void AwaitCut() ABSL_LOCKS_EXCLUDED(mutex_);
   // Connections are refused until the next Listen.

@@ -381,8 +381,10 @@ void Simulator::Control(const HttpRequest& request, HttpAnswer& answer) {
   } else if (what == "compact") {
     Compact();
   } else if (what == "cut") {
+    // Whoever has the answer may connect again.
+    const std::function<void()> cut = http_->PrepareCut();
     RespondJson(answer, 200, done);
-    return CutConnections();
+    return cut();
   } else if (what == "restart") {
     const std::string why = WhyNoOrder(body, {"downMilliseconds", "keepObjects"});
     if (!why.empty()) return refuse(why);

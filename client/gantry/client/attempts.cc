@@ -23,8 +23,9 @@ absl::Duration PauseAfter(const absl::Status& error, Backoff& backoff, Timing& t
 }
 
 bool IsPassing(const absl::Status& error) {
+  // Nobody here cancels a call: it was a service, or a proxy, that ended while it held the call.
   return absl::IsUnavailable(error) || absl::IsResourceExhausted(error) ||
-         absl::IsDeadlineExceeded(error);
+         absl::IsDeadlineExceeded(error) || absl::IsCancelled(error);
 }
 
 absl::Duration Attempts::Limit() const {

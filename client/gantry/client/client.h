@@ -37,10 +37,11 @@ class Client {
   // (RunStepOptions::hold); it comes no more often than once a second. Without holding it comes
   // after `retry_after` (up to a quarter more, so that callers spread out), and without a
   // `retry_after` after a backoff.
-  // UNAVAILABLE, RESOURCE_EXHAUSTED and DEADLINE_EXCEEDED are retried after a backoff, and not
-  // before the service's RetryInfo (gRPC itself may have repeated it a moment after the first, see
-  // ChannelOptions::retries). The backoff is drawn from the upper half of 1 s, 2 s, 4 s, 8 s, then
-  // 10 s. Any other error ends it: repeating such a call would not help.
+  // UNAVAILABLE, RESOURCE_EXHAUSTED, DEADLINE_EXCEEDED and CANCELLED (by a service that ends while
+  // it holds the call) are retried after a backoff, and not before the service's RetryInfo (gRPC
+  // itself may have repeated it a moment after the first, see ChannelOptions::retries). The backoff
+  // is drawn from the upper half of 1 s, 2 s, 4 s, 8 s, then 10 s. Any other error ends it:
+  // repeating such a call would not help.
   //
   // A dry run ends with its first answer. `request.wait` is not used, see RunStepOptions::hold.
   // `on_progress`, if any, is called on this thread after every call but the last.
@@ -48,7 +49,8 @@ class Client {
       v1::RunStepRequest request, const RunStepOptions& options = {},
       const std::function<void(const RunStepProgress&)>& on_progress = nullptr) const;
 
-  // The health of one Stage. UNAVAILABLE, RESOURCE_EXHAUSTED and DEADLINE_EXCEEDED are retried, as
+  // The health of one Stage. UNAVAILABLE, RESOURCE_EXHAUSTED, DEADLINE_EXCEEDED and CANCELLED are
+  // retried, as
   // with RunStepUntilDone, until the options' time is over; any other error is returned at once,
   // NOT_FOUND for a Stage that the service does not know.
   absl::StatusOr<v1::GetStageHealthResponse> GetStageHealth(
