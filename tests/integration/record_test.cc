@@ -30,7 +30,15 @@ class RecordTest : public IntegrationTest {
             {"promotion", promotion},
             {"desiredRevisions", revisions}};
   }
-  std::vector<json> Checks() { return Record().at("spec").at("healthChecks"); }
+  // Without what was read when the step had succeeded.
+  std::vector<json> Checks() {
+    std::vector<json> checks = Record().at("spec").at("healthChecks");
+    for (json& check : checks) {
+      check.erase("resourceVersion");
+      check.erase("finishedAt");
+    }
+    return checks;
+  }
 };
 
 TEST_F(RecordTest, TheAttemptIsRecordedBeforeTheApplicationIsWritten) {
@@ -80,6 +88,10 @@ TEST_F(RecordTest, SuccessIsRecordedWithTheHealthCheckThatIsAnswered) {
   EXPECT_EQ(spec.at("steps").at(0).at("status"), "Succeeded");
   EXPECT_EQ(spec.at("steps").at(0).at("applications").at(0).at("done"), true);
   EXPECT_THAT(Checks(), testing::ElementsAre(Check(app, "p1", {kNewRevision})));
+  const json& check = spec.at("healthChecks").at(0);
+  EXPECT_EQ(check.at("resourceVersion"), Application(app).at("metadata").at("resourceVersion"));
+  EXPECT_EQ(check.at("finishedAt"),
+            Application(app).at("status").at("operationState").at("finishedAt"));
 }
 
 TEST_F(RecordTest, AStageWithALongNameHasNoLabelOfItsName) {
