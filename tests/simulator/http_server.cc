@@ -389,7 +389,7 @@ void HttpServer::End() {
   }
   CutConnections();
   base::MutexLock lock(mutex_);
-  while (!connections_.empty()) ended_.Wait(mutex_);
+  while (threads_ > 0) ended_.Wait(mutex_);
 }
 
 absl::Status HttpServer::Listen() {
@@ -483,18 +483,20 @@ void HttpServer::Accept(int listener) {
     const auto idle = std::chrono::duration_cast<std::chrono::microseconds>(options_.idle_timeout);
     const timeval wait{idle.count() / 1000000, idle.count() % 1000000};
     setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &wait, sizeof wait);
-    const auto connection = std::make_shared<Connection>(fd, options_.tls.get());
+    auto connection = std::make_shared<Connection>(fd, options_.tls.get());
     {
       base::MutexLock lock(mutex_);
       if (stopping_) return;
       connections_.insert(connection);
+      ++threads_;
     }
     try {
-      std::thread([this, connection] { Serve(connection); }).detach();
+      std::thread([this, connection]() mutable { Serve(std::move(connection)); }).detach();
     } catch (const std::system_error&) {
       // There are too many: this client has to come again.
       base::MutexLock lock(mutex_);
       connections_.erase(connection);
+      --threads_;
       ended_.NotifyAll();
     }
   }
@@ -509,7 +511,7 @@ void HttpServer::Answer(Connection& connection) {
   }
 }
 
-void HttpServer::Serve(const std::shared_ptr<Connection>& connection) {
+void HttpServer::Serve(std::shared_ptr<Connection> connection) {
   // OpenSSL writes to connections that are gone.
   sigset_t sigpipe;
   sigemptyset(&sigpipe);
@@ -524,8 +526,16 @@ void HttpServer::Serve(const std::shared_ptr<Connection>& connection) {
     }
   }
   connection->Abort();
+  {
+    base::MutexLock lock(mutex_);
+    connections_.erase(connection);
+    ended_.NotifyAll();
+  }
+  // The connection, and what OpenSSL keeps for the thread, go before the process may.
+  connection.reset();
+  OPENSSL_thread_stop();
   base::MutexLock lock(mutex_);
-  connections_.erase(connection);
+  --threads_;
   ended_.NotifyAll();
 }
 

@@ -110,7 +110,7 @@ class HttpServer {
   void Accept(int listener);
   // Request after request, until the connection ends.
   void Answer(Connection& connection);
-  void Serve(const std::shared_ptr<Connection>& connection);
+  void Serve(std::shared_ptr<Connection> connection);
 
   const Options options_;
   const Handler handler_;
@@ -126,6 +126,7 @@ class HttpServer {
   base::ConditionVariable hurry_;
   bool accepting_ ABSL_GUARDED_BY(mutex_) = false;
   std::set<std::shared_ptr<Connection>> connections_ ABSL_GUARDED_BY(mutex_);
+  int threads_ ABSL_GUARDED_BY(mutex_) = 0;  // that serve connections
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
 };
 
