@@ -12,7 +12,7 @@ unset CDPATH
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 readonly here
 readonly repository=$here/../..
-readonly kubernetes_version=1.20.2
+readonly release=${GANTRY_KUBERNETES:-oldest}
 readonly gantry_namespace=gantry-system
 readonly gantry_user=system:serviceaccount:$gantry_namespace:gantry
 readonly marker=.gantry-control-plane
@@ -86,7 +86,8 @@ has_assets() {
 
 # The name of the cached build tells what it was made from.
 recipe_hash() {
-  { uname -m; sed -E '/^[[:space:]]*(#|$)/d' "$here/build_assets.sh"; } | sha256sum | cut -c 1-12
+  { uname -m; cat "$repository/tools/go.sh" "$here/build_assets.sh" "$here/kubernetes/$release"/go.* "$here/etcd"/go.*; } |
+    sha256sum | cut -c 1-12
 }
 
 # Builds into a folder beside the final one and moves it there when complete, so that
@@ -105,7 +106,7 @@ build_assets() {
     building=$(mktemp -d "$final.building.XXXXXX")
     trap 'rm -rf "$building"' EXIT
     : >"$log"
-    if ! "$here/build_assets.sh" "$building" "$log" 9>&-; then
+    if ! "$here/build_assets.sh" "$release" "$building" "$log" 9>&-; then
       tail -n 20 "$log" >&2
       fail "could not build the control plane; the whole log is $log"
     fi
@@ -123,8 +124,10 @@ assets() {
     (cd "$KUBEBUILDER_ASSETS" && pwd)
     return
   fi
+  [[ -d $here/kubernetes/$release ]] ||
+    fail "GANTRY_KUBERNETES is '$GANTRY_KUBERNETES': expected one of $(ls "$here/kubernetes" | paste -sd ' ')"
   local final
-  final=${XDG_CACHE_HOME:-${HOME:?}/.cache}/gantry/control-plane-$kubernetes_version-$(recipe_hash)
+  final=${XDG_CACHE_HOME:-${HOME:?}/.cache}/gantry/control-plane-$release-$(recipe_hash)
   has_assets "$final" || (build_assets "$final") >&2
   printf '%s\n' "$final"
 }
