@@ -17,9 +17,10 @@ which_go() {
     [[ -x $go ]] || continue
     # In / no go.mod demands another version.
     version=$(cd / && GOTOOLCHAIN=local "$go" env GOVERSION 2>/dev/null) || continue
-    [[ $version =~ ^go1\.([0-9]+) ]] && ((BASH_REMATCH[1] >= oldest_minor)) || continue
-    printf '%s\n' "$go"
-    return
+    if [[ $version =~ ^go1\.([0-9]+) ]] && ((BASH_REMATCH[1] >= oldest_minor)); then
+      printf '%s\n' "$go"
+      return
+    fi
   done
   return 1
 }

@@ -49,6 +49,8 @@ start_etcd() {
 }
 
 start_apiserver() {
+  local flags
+  mapfile -t flags <"$dir/apiserver.flags"
   spawn apiserver "$assets/kube-apiserver" \
     --bind-address=127.0.0.1 \
     --advertise-address=127.0.0.1 \
@@ -67,7 +69,8 @@ start_apiserver() {
     --service-account-issuer=https://kubernetes.default.svc.cluster.local \
     --service-account-key-file="$dir/service-account.pub" \
     --service-account-signing-key-file="$dir/service-account.key" \
-    --service-cluster-ip-range=10.0.0.0/24
+    --service-cluster-ip-range=10.0.0.0/24 \
+    "${flags[@]}"
   apiserver=$child
 }
 
