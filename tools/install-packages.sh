@@ -16,12 +16,13 @@ build_packages=(
 test_packages=(
   "${build_packages[@]}"
   clang clang-format clang-tidy shellcheck npm prometheus zsh fish golang-go python3-venv
+  ca-certificates
 )
 
 case "${1:-}" in
   build) packages=("${build_packages[@]}") ;;
   test) packages=("${test_packages[@]}") ;;
-  go) packages=(golang-go) ;;
+  go) packages=(golang-go ca-certificates) ;;
   *)
     echo "usage: tools/install-packages.sh build|test|go" >&2
     exit 2
