@@ -28,8 +28,8 @@ class Backend {
   // Makes the repository of an Application, with a first good commit on its branch `main`, and
   // returns its URL.
   virtual std::string NewRepository(const std::string& app) = 0;
-  // The rest is about Applications that exist. Commit adds to `main` and returns the commit's id; Tag
-  // names the newest one.
+  // The rest is about Applications that exist. Commit adds to `main` and returns the commit's id;
+  // Tag names the newest one.
   virtual std::string Commit(const std::string& app, Content content) = 0;
   virtual void Tag(const std::string& app, const std::string& tag) = 0;
   // What Applications are labelled with.

@@ -93,15 +93,15 @@ void GitRepository::MoveBranch(const std::string& branch, const std::string& com
 
 Files ChartFiles(const std::string& chart, const std::string& version,
                  const std::string& config_map) {
-  return {{"Chart.yaml",
-           absl::StrCat("apiVersion: v2\nname: ", chart, "\nversion: ", version, "\n")},
-          {"values.yaml", "image:\n  tag: none\ngreeting: none\n"},
-          {"templates/config.yaml",
-           absl::StrCat("apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: ", config_map,
-                        "\ndata:\n  version: {{ .Chart.Version | quote }}\n"
-                        "  tag: {{ .Values.image.tag | quote }}\n"
-                        "  kind: {{ kindOf .Values.image.tag }}\n"
-                        "  greeting: {{ .Values.greeting | quote }}\n")}};
+  return {
+      {"Chart.yaml", absl::StrCat("apiVersion: v2\nname: ", chart, "\nversion: ", version, "\n")},
+      {"values.yaml", "image:\n  tag: none\ngreeting: none\n"},
+      {"templates/config.yaml",
+       absl::StrCat("apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: ", config_map,
+                    "\ndata:\n  version: {{ .Chart.Version | quote }}\n"
+                    "  tag: {{ .Values.image.tag | quote }}\n"
+                    "  kind: {{ kindOf .Values.image.tag }}\n"
+                    "  greeting: {{ .Values.greeting | quote }}\n")}};
 }
 
 ChartRepository::ChartRepository(const std::string& name)

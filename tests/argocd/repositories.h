@@ -36,8 +36,8 @@ class ChartRepository {
   explicit ChartRepository(const std::string& name);
 
   const std::string& url() const { return url_; }
-  // Adds a version of a chart whose only template is a ConfigMap named `config_map` with the chart's
-  // version in `version` and its parameter `image.tag` in `tag`.
+  // Adds a version of a chart whose only template is a ConfigMap named `config_map` with the
+  // chart's version in `version` and its parameter `image.tag` in `tag`.
   void Add(const std::string& chart, const std::string& version, const std::string& config_map);
 
  private:

@@ -3,6 +3,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -205,7 +206,8 @@ func (b *bed) startController() error {
 		// Nothing is looked at again unless something happens or somebody asks: what tests see has
 		// a cause.
 		"--app-resync", "3600", "--app-resync-jitter", "0",
-		"--self-heal-backoff-timeout-seconds", "0",
+		"--self-heal-backoff-timeout-seconds", "1", "--self-heal-backoff-factor", "1",
+		"--self-heal-backoff-cap-seconds", "1",
 		"--status-processors", "4", "--operation-processors", "4")
 	if err := b.runServer("controller", cmd); err != nil {
 		return err
@@ -232,7 +234,7 @@ func (b *bed) carryOut(name string) error {
 	}
 	switch name {
 	case "pause":
-		return controller.cmd.Process.Signal(syscall.SIGSTOP)
+		return stop(controller.cmd.Process)
 	case "resume":
 		return controller.cmd.Process.Signal(syscall.SIGCONT)
 	case "kill", "terminate":
@@ -248,6 +250,24 @@ func (b *bed) carryOut(name string) error {
 		return nil
 	}
 	return fmt.Errorf("expected start, pause, resume, kill or terminate, found '%s'", name)
+}
+
+// stop returns when the process stands still.
+func stop(process *os.Process) error {
+	if err := process.Signal(syscall.SIGSTOP); err != nil {
+		return err
+	}
+	for {
+		stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", process.Pid))
+		if err != nil {
+			return err
+		}
+		// What follows the command's name, which may have anything in it, begins with the state.
+		if state := stat[bytes.LastIndexByte(stat, ')')+2:]; state[0] == 'T' {
+			return nil
+		}
+		time.Sleep(time.Millisecond)
+	}
 }
 
 // runServer starts a server whose output goes to a log named after it.
