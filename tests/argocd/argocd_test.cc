@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tests/argocd/argocd_test.h"
 
+#include <algorithm>
 #include <iostream>
 #include <utility>
 
@@ -38,13 +39,6 @@ void ArgoCdTest::SetExpectedFaults(std::map<std::string, std::string> faults) {
 ArgoCdTest::ArgoCdTest()
     : backend_(HasRealArgoCd() ? NewRealBackend(api_) : NewStandInBackend(api_, stage_)) {}
 
-ArgoCdTest::~ArgoCdTest() {
-  for (const std::string& app : applications_) {
-    if (api_.Find(ApplicationPath(app))) api_.Delete(ApplicationPath(app));
-  }
-  if (HasFailure()) std::cerr << "---- log of Argo CD:\n" << backend_->Log();
-}
-
 void ArgoCdTest::SetUp() {
   const testing::TestInfo& test = *testing::UnitTest::GetInstance()->current_test_info();
   const auto fault = ExpectedFaults().find(absl::StrCat(test.test_suite_name(), ".", test.name()));
@@ -52,7 +46,13 @@ void ArgoCdTest::SetUp() {
   expected_fault_ = std::make_unique<ExpectedFault>(fault->second);
 }
 
-void ArgoCdTest::TearDown() { expected_fault_ = nullptr; }
+void ArgoCdTest::TearDown() {
+  expected_fault_ = nullptr;
+  if (HasFailure()) std::cerr << "---- log of Argo CD:\n" << backend_->Log();
+  for (const std::string& app : applications_) {
+    if (api_.Find(ApplicationPath(app))) api_.Delete(ApplicationPath(app));
+  }
+}
 
 // ---- Applications ------------------------------------------------------------------
 
@@ -89,9 +89,9 @@ json ArgoCdTest::Syncing(const std::string& app, const std::string& revision) co
 }
 
 v1::RunStepRequest ArgoCdTest::WaitRequest(const std::string& app, const json& wait_for) const {
-  json entry = {{"name", app}};
-  if (!wait_for.is_null()) entry["waitFor"] = wait_for;
-  v1::RunStepRequest request = Request({{"apps", json::array({entry})}}, "p1", "wait");
+  json config = {{"apps", json::array({{{"name", app}}})}};
+  if (!wait_for.is_null()) config["waitFor"] = wait_for;
+  v1::RunStepRequest request = Request(config, "p1", "wait");
   request.set_uses("argocd-wait");
   return request;
 }
@@ -203,6 +203,16 @@ json ArgoCdTest::AwaitPhase(const std::string& app, const std::string& phase) {
   });
 }
 
+json ArgoCdTest::AwaitHook(const std::string& app) {
+  return AwaitApplication(app, [](const json& application) {
+    return Text(application, "/status/operationState/phase") == "Running" &&
+           !Text(application, "/status/operationState/syncResult/revision").empty() &&
+           (!HasRealArgoCd() ||
+            absl::StrContains(Text(application, "/status/operationState/message"),
+                              "waiting for completion of hook"));
+  });
+}
+
 json ArgoCdTest::AwaitSettled(const std::string& app) {
   return AwaitApplication(app, [](const json& application) {
     return IsThrough(application) && Text(application, "/status/reconciledAt") >=
@@ -217,6 +227,21 @@ json ArgoCdTest::ConfigMapData(const std::string& name) {
 void ArgoCdTest::Refresh(const std::string& app) {
   api_.MergePatch(ApplicationPath(app),
                   {{"metadata", {{"annotations", {{"argocd.argoproj.io/refresh", "normal"}}}}}});
+}
+
+json ArgoCdTest::RefreshAndAwait(const std::string& app) {
+  const auto deadline = Clock::now() + kArgoCdPatience;
+  while (Clock::now() < deadline) {
+    Refresh(app);
+    json application = AwaitApplication(app, [](const json& found) {
+      return !found.contains("/metadata/annotations/argocd.argoproj.io~1refresh"_json_pointer);
+    });
+    if (Text(application, "/status/reconciledAt") >
+        Text(application, "/status/operationState/finishedAt")) {
+      return application;
+    }
+  }
+  GiveUp(app + " is not compared after its last operation");
 }
 
 void ArgoCdTest::Operate(const std::string& app, const json& operation) {
@@ -250,10 +275,10 @@ v1::StageHealth ArgoCdTest::Health(Replica& gantry) {
 
 // ---- operations --------------------------------------------------------------------
 
-void ArgoCdTest::ExpectOperations(const std::string& app, int count) {
+void ArgoCdTest::ExpectOperations(const std::string& app, int succeeded, int failed) {
   const json application = Application(app);
   const json history = application.value("/status/history"_json_pointer, json::array());
-  EXPECT_EQ(history.size(), static_cast<std::size_t>(count)) << history.dump(2);
+  EXPECT_EQ(history.size(), static_cast<std::size_t>(succeeded)) << history.dump(2);
   if (!HasRealArgoCd()) return;
   // The Event comes after the state that tells of the end.
   const auto completed = [](const std::vector<json>& events) {
@@ -261,11 +286,12 @@ void ArgoCdTest::ExpectOperations(const std::string& app, int count) {
       return event.at("reason") == "OperationCompleted";
     });
   };
+  const int all = succeeded + failed;
   const std::vector<json> events =
       AwaitObjects(EventsPath(), "involvedObject.name%3D" + app,
-                   [&](const std::vector<json>& found) { return completed(found) >= count; });
-  EXPECT_EQ(completed(events), count) << json(events).dump(2);
-  EXPECT_EQ(backend_->OperationsInLog(app), count);
+                   [&](const std::vector<json>& found) { return completed(found) >= all; });
+  EXPECT_EQ(completed(events), all) << json(events).dump(2);
+  EXPECT_EQ(backend_->OperationsInLog(app), all);
 }
 
 }  // namespace gantry::integration

@@ -29,7 +29,6 @@ class ArgoCdTest : public IntegrationTest {
 
  protected:
   ArgoCdTest();
-  ~ArgoCdTest() override;
   void SetUp() override;
   void TearDown() override;
 
@@ -58,6 +57,8 @@ class ArgoCdTest : public IntegrationTest {
   nlohmann::json AwaitApplication(const std::string& app,
                                   const std::function<bool(const nlohmann::json&)>& expected);
   nlohmann::json AwaitPhase(const std::string& app, const std::string& phase);
+  // The hook of a commit runs.
+  nlohmann::json AwaitHook(const std::string& app);
   // The last operation is through and Argo CD has compared the Application since.
   nlohmann::json AwaitSettled(const std::string& app);
   std::vector<nlohmann::json> AwaitObjects(
@@ -67,7 +68,10 @@ class ArgoCdTest : public IntegrationTest {
                              const std::function<bool(const nlohmann::json&)>& expected);
   // What has arrived in the cluster.
   nlohmann::json ConfigMapData(const std::string& name);
+  // Asks for a comparison; RefreshAndAwait waits for its end, and begins another as long as its
+  // time is not later than that of the last operation's end.
   void Refresh(const std::string& app);
+  nlohmann::json RefreshAndAwait(const std::string& app);
   // Begins an operation as Argo CD's own API server does.
   void Operate(const std::string& app, const nlohmann::json& operation);
 
@@ -75,9 +79,9 @@ class ArgoCdTest : public IntegrationTest {
   std::unique_ptr<HealthStream> WatchHealth(Replica& gantry);
   v1::StageHealth Health(Replica& gantry);
 
-  // That so many operations were done on the Application as all who tell of them agree: its
-  // history, Argo CD's Events and its log. All have Succeeded.
-  void ExpectOperations(const std::string& app, int count);
+  // That so many operations were done on the Application, as all who tell of them agree: its
+  // history, Argo CD's Events and its log.
+  void ExpectOperations(const std::string& app, int succeeded, int failed = 0);
 
   std::unique_ptr<Backend> backend_;
 

@@ -48,7 +48,7 @@ class StandInBackend : public Backend {
 
   std::string Commit(const std::string& app, Content content) override {
     std::string commit = NewCommit();
-    json orders = {{"revision", commit}, {"fail", nullptr}, {"hang", nullptr}};
+    json orders = {{"revision", commit}, {"fail", nullptr}};
     if (content == Content::kInvalid) orders["fail"] = "the API server refuses it";
     if (content == Content::kWithHook) orders["hang"] = "true";
     Order(app, orders);
