@@ -203,9 +203,10 @@ func (b *bed) startController() error {
 	cmd := b.argocd("application-controller", "--namespace", "argocd", "--loglevel", "debug",
 		"--redis", b.redis, "--repo-server", b.repoServer, "--repo-server-plaintext",
 		"--metrics-port", portOf(b.metrics),
-		// Nothing is looked at again unless something happens or somebody asks: what tests see has
-		// a cause.
-		"--app-resync", "3600", "--app-resync-jitter", "0",
+		// Argo CD may miss a change of an Application until it looks at it the next time: what it has
+		// just written itself replaces what its watch has brought meanwhile. By default that takes two
+		// to three minutes.
+		"--app-resync", "10", "--app-resync-jitter", "0",
 		"--self-heal-backoff-timeout-seconds", "1", "--self-heal-backoff-factor", "1",
 		"--self-heal-backoff-cap-seconds", "1",
 		"--status-processors", "4", "--operation-processors", "4")
