@@ -123,12 +123,13 @@ void ArgoCdTest::AwaitMessage(Replica& gantry, const v1::RunStepRequest& request
 
 // ---- what becomes of objects -------------------------------------------------------
 
-std::vector<json> ArgoCdTest::AwaitObjects(
+std::optional<std::vector<json>> ArgoCdTest::TryAwaitObjects(
     const std::string& collection, const std::string& field_selector,
-    const std::function<bool(const std::vector<json>&)>& expected) {
-  const auto deadline = Clock::now() + kArgoCdPatience;
+    const std::function<bool(const std::vector<json>&)>& expected, std::chrono::seconds patience,
+    std::vector<json>& last) {
+  const auto deadline = Clock::now() + patience;
   const auto client = MakeHttpClient(access_);
-  client->set_read_timeout(kArgoCdPatience);
+  client->set_read_timeout(patience);
   const httplib::Headers headers = {{"Authorization", "Bearer " + access_.token}};
   const std::string query = absl::StrCat(collection, "?fieldSelector=", field_selector);
   std::map<std::string, json> objects;
@@ -151,7 +152,7 @@ std::vector<json> ArgoCdTest::AwaitObjects(
     if (expected(values())) return values();
 
     const std::string watch =
-        absl::StrCat(query, "&watch=1&timeoutSeconds=", kArgoCdPatience.count(),
+        absl::StrCat(query, "&watch=1&timeoutSeconds=", patience.count(),
                      "&resourceVersion=", Text(list, "/metadata/resourceVersion"));
     std::string line;
     bool seen = false;
@@ -177,10 +178,19 @@ std::vector<json> ArgoCdTest::AwaitObjects(
     });
     if (seen) return values();
   }
-  std::string found;
-  for (const json& object : values()) absl::StrAppend(&found, object.dump(2), "\n");
+  last = values();
+  return std::nullopt;
+}
+
+std::vector<json> ArgoCdTest::AwaitObjects(
+    const std::string& collection, const std::string& field_selector,
+    const std::function<bool(const std::vector<json>&)>& expected) {
+  std::vector<json> last;
+  if (auto found = TryAwaitObjects(collection, field_selector, expected, kArgoCdPatience, last)) {
+    return *found;
+  }
   GiveUp(absl::StrCat(collection, " ", field_selector, " did not become as expected; the last:\n",
-                      found));
+                      json(last).dump(2)));
 }
 
 json ArgoCdTest::AwaitObject(const std::string& collection, const std::string& name,
@@ -225,20 +235,26 @@ json ArgoCdTest::ConfigMapData(const std::string& name) {
 }
 
 void ArgoCdTest::Refresh(const std::string& app) {
-  api_.MergePatch(ApplicationPath(app),
-                  {{"metadata", {{"annotations", {{"argocd.argoproj.io/refresh", "normal"}}}}}});
+  // Argo CD may miss this; the next write is seen, if it changes anything.
+  api_.MergePatch(ApplicationPath(app), {{"metadata",
+                                          {{"annotations",
+                                            {{"argocd.argoproj.io/refresh", "normal"},
+                                             {"test.gantry.dev/look", UniqueName("refresh")}}}}}});
 }
 
 json ArgoCdTest::RefreshAndAwait(const std::string& app) {
   const auto deadline = Clock::now() + kArgoCdPatience;
+  const auto compared = [](const std::vector<json>& found) {
+    return !found.at(0).contains("/metadata/annotations/argocd.argoproj.io~1refresh"_json_pointer);
+  };
   while (Clock::now() < deadline) {
     Refresh(app);
-    json application = AwaitApplication(app, [](const json& found) {
-      return !found.contains("/metadata/annotations/argocd.argoproj.io~1refresh"_json_pointer);
-    });
-    if (Text(application, "/status/reconciledAt") >
-        Text(application, "/status/operationState/finishedAt")) {
-      return application;
+    std::vector<json> last;
+    const auto found = TryAwaitObjects(ApplicationsPath(), "metadata.name%3D" + app, compared,
+                                       std::chrono::seconds(1), last);
+    if (found && Text(found->at(0), "/status/reconciledAt") >
+                     Text(found->at(0), "/status/operationState/finishedAt")) {
+      return found->at(0);
     }
   }
   GiveUp(app + " is not compared after its last operation");

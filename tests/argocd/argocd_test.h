@@ -86,6 +86,12 @@ class ArgoCdTest : public IntegrationTest {
   std::unique_ptr<Backend> backend_;
 
  private:
+  // Nothing when it did not become so in that time: `last` is how it was then.
+  std::optional<std::vector<nlohmann::json>> TryAwaitObjects(
+      const std::string& collection, const std::string& field_selector,
+      const std::function<bool(const std::vector<nlohmann::json>&)>& expected,
+      std::chrono::seconds patience, std::vector<nlohmann::json>& last);
+
   const ClusterAccess access_ = ReadKubeconfig(ControlPlaneFile("admin.kubeconfig"));
   std::map<std::string, std::string> repositories_;  // by Application
   std::vector<std::string> applications_;

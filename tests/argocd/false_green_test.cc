@@ -17,6 +17,9 @@ using ::testing::IsEmpty;
 using ::testing::Not;
 using ::testing::SizeIs;
 
+// Somebody's sync of all that the spec asks for.
+const json kWholeSync = {{"initiatedBy", {{"username", "admin"}}}, {"sync", json::object()}};
+
 class RealFalseGreenTest : public ArgoCdTest {
  protected:
   // An Application of a Kustomize base with an image, and the step that sets its tag.
@@ -235,9 +238,9 @@ TEST_F(RealFalseGreenTest, AnImagePutBackAfterTheSyncIsNotHealthy) {
   EXPECT_TRUE(Is(RunToItsEnd(gantry, Request(ImageTo(app, "v2"))), v1::STEP_STATUS_SUCCEEDED));
   EXPECT_EQ(ConfigMapData(name_).at("web"), "web:v2");
   const std::vector<std::string> old = {"web:v1"};
-  api_.MergePatch(ApplicationPath(app),
-                  {{"spec", {{"source", {{"kustomize", {{"images", old}}}}}}}});
-  Operate(app, {{"initiatedBy", {{"username", "admin"}}}, {"sync", json::object()}});
+  api_.MergePatch(ApplicationPath(app), {{"spec", {{"source", {{"kustomize", {{"images", old}}}}}}},
+                                         {"operation", kWholeSync},
+                                         {"status", {{"operationState", nullptr}}}});
   AwaitObject("/api/v1/namespaces/shop/configmaps", name_,
               [](const json& map) { return map.at("data").at("web") == "web:v1"; });
   AwaitSettled(app);
@@ -336,8 +339,12 @@ TEST_F(RealFalseGreenTest, ARollbackAfterAPromotionIsNotHealthy) {
 TEST_F(RealFalseGreenTest, ASyncThatSelfHealHidIsNotRepeated) {
   const std::string app =
       NewApp({{"spec", {{"syncPolicy", {{"automated", {{"selfHeal", true}}}}}}}});
+  // Argo CD's self-heal may follow its first sync.
+  AwaitSettled(app);
+  RefreshAndAwait(app);
   AwaitApplication(app, [](const json& application) {
-    return Text(application, "/status/sync/status") == "Synced";
+    return Text(application, "/status/sync/status") == "Synced" &&
+           !application.contains("operation");
   });
   Replica gantry;
   const v1::RunStepRequest request = Request({{"apps", json::array({{{"name", app}}})}});
@@ -371,6 +378,22 @@ TEST_F(RealFalseGreenTest, WaitingRightAfterAnUpdateIsNotReadyByTheComparisonBef
                   {{"status", {{"reconciledAt", finished}, {"sync", {{"status", "OutOfSync"}}}}}});
   const StepResult result = gantry.RunStep(WaitRequest(app, {"health", "operation"}));
   EXPECT_TRUE(Is(result, v1::STEP_STATUS_RUNNING, v1::STEP_REASON_NOT_READY));
+}
+
+// Without a desired revision it is about what Argo CD knows.
+TEST_F(RealFalseGreenTest, WaitingRightAfterAPushIsAboutWhatArgoCdKnows) {
+  Replica gantry;
+  const std::string app = Deployed(gantry);
+  backend_->Commit(app, Content::kGood);
+  for (const char* wait_for : {"health", "sync", "operation"}) {
+    EXPECT_TRUE(Is(gantry.RunStep(WaitRequest(app, {wait_for})), v1::STEP_STATUS_SUCCEEDED))
+        << wait_for;
+  }
+  for (const char* wait_for : {"suspended", "degraded"}) {
+    EXPECT_TRUE(Is(gantry.RunStep(WaitRequest(app, {wait_for})), v1::STEP_STATUS_RUNNING,
+                   v1::STEP_REASON_NOT_READY))
+        << wait_for;
+  }
 }
 
 TEST_F(RealFalseGreenTest, KargosStepsAreTakenAsTheyAre) {
@@ -417,7 +440,21 @@ TEST_F(RealFalseGreenTest, AnApplicationWhoseLastSyncFailedIsNotHealthy) {
   Replica gantry;
   const std::string app = Deployed(gantry);
   backend_->Commit(app, Content::kInvalid);
-  Operate(app, {{"initiatedBy", {{"username", "admin"}}}, {"sync", json::object()}});
+  Operate(app, kWholeSync);
+  AwaitPhase(app, "Failed");
+  AwaitSettled(app);
+  const v1::StageHealth health = HealthAfterRefresh(gantry, app);
+  EXPECT_EQ(v1::HealthState_Name(health.state()), "HEALTH_STATE_UNHEALTHY");
+}
+
+TEST_F(RealFalseGreenTest, AnApplicationWhoseLastSyncFailedIsNotHealthyWhateverWasDesired) {
+  const std::string app = NewApp();
+  Replica gantry;
+  const json config = {{"apps", json::array({{{"name", app}}})}};
+  EXPECT_TRUE(Is(RunToItsEnd(gantry, Request(config)), v1::STEP_STATUS_SUCCEEDED));
+  AwaitSettled(app);
+  backend_->Commit(app, Content::kInvalid);
+  Operate(app, kWholeSync);
   AwaitPhase(app, "Failed");
   AwaitSettled(app);
   const v1::StageHealth health = HealthAfterRefresh(gantry, app);
