@@ -25,11 +25,11 @@ class Reader {
     return found->get<std::string>();
   }
 
-  bool Flag(std::string_view name) {
+  bool Flag(std::string_view name, std::string_view expected = "\"true\" or \"false\"") {
     const auto text = Text(name);
     if (!text || *text == "false") return false;
     if (*text == "true") return true;
-    Refuse(name, *text, "\"true\" or \"false\"");
+    Refuse(name, *text, expected);
     return false;
   }
 
@@ -71,14 +71,14 @@ const std::vector<OrderHelp>& OrderHelps() {
   static const std::vector<OrderHelp> helps = {
       {"fail", "MESSAGE", "operations end Failed, after the retries they ask for"},
       {"error", "MESSAGE", "operations end Error, after the retries they ask for"},
-      {"hang", "true", "operations stay Running"},
+      {"hang", "true", "operations stay Running; with \"hook\" they wait for a PreSync hook"},
       {"sync-window", "true", "operations stay Running, blocked by a sync window"},
       {"sync-duration", "DURATION", "how long operations run, instead of --sync-duration"},
       {"lose-sync-result", "true", "operations end without a syncResult"},
-      {"self-heal", "true", "an automated sync follows every operation that succeeded"},
-      {"degrade", "MESSAGE", "health is Degraded"},
+      {"self-heal", "true", "drift follows every operation that succeeded, and is healed"},
+      {"degrade", "ANYTHING", "health is Degraded"},
       {"health", "STATUS", "health is STATUS, such as Suspended or Missing"},
-      {"drift", "true", "comparisons find the Application OutOfSync"},
+      {"drift", "NAME", "the Application is OutOfSync until the next sync; with \"true\" for good"},
       {"condition", "TYPE=MESSAGE", "comparisons end with that condition, such as ComparisonError"},
       {"no-reconcile", "true", "nothing is compared: reconciledAt and refresh requests stay"},
       {"revision", "COMMIT", "what git branches and tags resolve to"},
@@ -92,11 +92,16 @@ Orders OrdersOf(const json& application) {
   Reader reader(At(application, {"metadata", "annotations"}), orders.problems);
   orders.fail = reader.Text("fail");
   orders.error = reader.Text("error");
-  orders.hang = reader.Flag("hang");
+  if (reader.Text("hang") == "hook") {
+    orders.hang = Hang::kHook;
+  } else if (reader.Flag("hang", "\"true\", \"hook\" or \"false\"")) {
+    orders.hang = Hang::kSync;
+  }
   orders.sync_window = reader.Flag("sync-window");
-  orders.degrade = reader.Text("degrade");
+  orders.degrade = reader.Text("degrade").has_value();
   orders.health = reader.Text("health").value_or("");
-  orders.drift = reader.Flag("drift");
+  orders.drift = reader.Text("drift");
+  if (orders.drift == "false") orders.drift.reset();
   orders.self_heal = reader.Flag("self-heal");
   orders.deployed = reader.Flag("deployed");
   orders.lose_sync_result = reader.Flag("lose-sync-result");

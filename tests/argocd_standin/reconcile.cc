@@ -2,6 +2,7 @@
 #include "tests/argocd_standin/reconcile.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
@@ -9,12 +10,17 @@
 #include <utility>
 #include <vector>
 
+#include "absl/status/statusor.h"
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/str_replace.h"
 #include "server/argocd/annotations.h"
 #include "server/base/strings.h"
+#include "tests/argocd_standin/argo_types.h"
 #include "tests/argocd_standin/json_access.h"
+#include "tests/argocd_standin/operation_state.h"
 #include "tests/argocd_standin/orders.h"
 #include "tests/argocd_standin/revision.h"
 
@@ -23,29 +29,21 @@ namespace {
 
 using nlohmann::json;
 
-constexpr std::string_view kRunning = "Running";
-constexpr std::string_view kTerminating = "Terminating";
-constexpr std::string_view kSucceeded = "Succeeded";
-constexpr std::string_view kFailed = "Failed";
-constexpr std::string_view kError = "Error";
 constexpr std::string_view kSyncedMessage = "successfully synced (all tasks run)";
+constexpr char kRefreshTimestampAnnotation[] = "argocd.argoproj.io/refresh-timestamp";
+constexpr char kControllerNamespace[] = "argocd";
 
 // Numbers in Applications are counts, and small.
 constexpr std::int64_t kMaxNumber = 1'000'000;
-constexpr int kDefaultHistoryLimit = 10;
 // Of a retry policy that says nothing else.
 constexpr absl::Duration kRetryDuration = absl::Seconds(5);
 constexpr absl::Duration kMaxRetryDuration = absl::Minutes(3);
-constexpr double kRetryFactor = 2;
+constexpr int kRetryFactor = 2;
 constexpr int kAutomatedRetries = 5;
-// Between automated syncs that heal the same revision.
+// Between automated syncs that heal the same revision; the first is at once.
 constexpr absl::Duration kHealDelay = absl::Seconds(2);
 constexpr absl::Duration kMaxHealDelay = absl::Minutes(5);
 constexpr double kHealFactor = 3;
-
-std::string TimeText(absl::Time time) {
-  return absl::FormatTime("%Y-%m-%dT%H:%M:%SZ", time, absl::UTCTimeZone());
-}
 
 std::optional<absl::Time> TimeAt(const json& value, std::initializer_list<const char*> path) {
   absl::Time time;
@@ -62,9 +60,7 @@ int NumberAt(const json& value, std::initializer_list<const char*> path, int oth
       std::clamp<std::int64_t>(found.get<std::int64_t>(), -kMaxNumber, kMaxNumber));
 }
 
-bool IsCompleted(std::string_view phase) {
-  return phase == kSucceeded || phase == kFailed || phase == kError;
-}
+bool IsFilledArray(const json& value) { return value.is_array() && !value.empty(); }
 
 // A merge patch cannot store a null in an object.
 json WithoutNulls(const json& value) {
@@ -76,106 +72,85 @@ json WithoutNulls(const json& value) {
   return stored;
 }
 
-json MetadataWithout(const json& application, std::string_view annotation) {
-  json metadata = At(application, {"metadata"});
-  if (metadata.is_object() && metadata.contains("annotations") &&
-      metadata["annotations"].is_object()) {
-    metadata["annotations"].erase(std::string(annotation));
-  }
-  return metadata;
+bool SameSource(const json& a, const json& b) {
+  return WithoutNulls(WrittenSource(a)) == WithoutNulls(WrittenSource(b));
 }
 
-// Sources with the revisions they resolve to: what is compared, or what was deployed.
+// What Go makes of it as a boolean.
+bool IsTrue(const std::string& text) {
+  static constexpr std::array<std::string_view, 6> kTrue = {"1", "t", "T", "TRUE", "true", "True"};
+  return std::find(kTrue.begin(), kTrue.end(), text) != kTrue.end();
+}
+
+std::string PointerTo(std::string_view annotation) {
+  return base::StrCat("/metadata/annotations/",
+                      absl::StrReplaceAll(base::ToAbsl(annotation), {{"~", "~0"}, {"/", "~1"}}));
+}
+
+// Sources with their revisions, as a syncResult or a history entry has them.
 struct Revisions {
   bool several = false;  // the Application has `sources`
   std::vector<json> sources;
   std::vector<std::string> revisions;
 };
 
-// Two that deploy the same, whatever branch or tag it was called by.
-bool DeploysTheSame(const Revisions& a, const Revisions& b) {
-  if (a.revisions != b.revisions || a.sources.size() != b.sources.size()) return false;
-  for (std::size_t i = 0; i < a.sources.size(); ++i) {
-    json left = WithoutNulls(a.sources[i]);
-    json right = WithoutNulls(b.sources[i]);
-    for (json* source : {&left, &right}) {
-      if (source->is_object()) source->erase("targetRevision");
-    }
-    if (left != right) return false;
-  }
-  return true;
-}
-
-// Argo CD writes the fields of a single source beside those of several.
-json ToJson(const Revisions& of) {
-  json object = json::object();
-  if (of.several) {
-    object["revision"] = "";
-    object["source"] = {{"repoURL", ""}};
-    object["revisions"] = of.revisions;
-    object["sources"] = json::array();
-    for (const json& source : of.sources) object["sources"].push_back(WithoutNulls(source));
-  } else if (!of.sources.empty()) {
-    object["revision"] = of.revisions.front();
-    object["source"] = WithoutNulls(of.sources.front());
-  }
-  return object;
-}
-
-// Back from a history entry or a syncResult.
-std::optional<Revisions> FromJson(const json& object) {
+Revisions FromJson(const json& object) {
   Revisions of;
   const json& sources = At(object, {"sources"});
-  of.several = sources.is_array() && !sources.empty();
-  if (of.several) {
-    of.sources.assign(sources.begin(), sources.end());
-    const json& revisions = At(object, {"revisions"});
-    if (!revisions.is_array()) return std::nullopt;
+  of.several = IsFilledArray(sources);
+  if (!of.several) {
+    of.sources = {WrittenSource(At(object, {"source"}))};
+    of.revisions = {TextAt(object, {"revision"})};
+    return of;
+  }
+  for (const json& source : sources) of.sources.push_back(WrittenSource(source));
+  const json& revisions = At(object, {"revisions"});
+  if (revisions.is_array()) {
     for (const json& revision : revisions) {
       of.revisions.push_back(revision.is_string() ? revision.get<std::string>() : "");
     }
-    return of;
   }
-  const json& source = At(object, {"source"});
-  if (!source.is_object()) return std::nullopt;
-  of.sources = {source};
-  of.revisions = {TextAt(object, {"revision"})};
   return of;
 }
 
-// What of an Application's status a comparison decides, without the times.
-struct Comparison {
-  json sync;
-  json health;
-  json conditions = json::array();
-  // An Application that cannot even be compared: reconciledAt does not advance.
-  bool invalid = false;
-  // When it comes out differently although nothing changes.
-  absl::Time changes_at = absl::InfiniteFuture();
-
-  json Outcome() const {
-    return {{"sync", WithoutNulls(sync)}, {"health", health}, {"conditions", conditions}};
+// Looks the revisions up: those that are given, or the sources' own.
+void Resolve(std::string_view branch_revision, Revisions& of) {
+  of.revisions.resize(of.revisions.size() == of.sources.size() ? of.sources.size() : 0);
+  of.revisions.resize(of.sources.size());
+  for (std::size_t i = 0; i < of.sources.size(); ++i) {
+    json source = of.sources[i];
+    if (!of.revisions[i].empty()) source["targetRevision"] = of.revisions[i];
+    of.revisions[i] = ResolveRevision(source, branch_revision);
   }
-};
-
-// The outcome that is stored in an Application.
-json StoredOutcome(const json& application) {
-  json outcome = {{"sync", At(application, {"status", "sync"})},
-                  {"health", json::object()},
-                  {"conditions", json::array()}};
-  for (const char* key : {"status", "message"}) {
-    const json& value = At(application, {"status", "health", key});
-    if (!value.is_null()) outcome["health"][key] = value;
-  }
-  const json& conditions = At(application, {"status", "conditions"});
-  if (conditions.is_array()) {
-    for (const json& condition : conditions) {
-      outcome["conditions"].push_back(
-          {{"type", TextAt(condition, {"type"})}, {"message", TextAt(condition, {"message"})}});
-    }
-  }
-  return outcome;
 }
+
+// What is deployed of them: the same whatever branch or tag it was called by.
+json Deploys(const Revisions& of) {
+  json sources = json::array();
+  for (const json& source : of.sources) {
+    sources.push_back(WithoutNulls(source));
+    sources.back().erase("targetRevision");
+  }
+  return {{"sources", std::move(sources)}, {"revisions", of.revisions}};
+}
+
+std::string SourceType(const json& source) {
+  if (source.contains("chart") || source.contains("helm")) return "Helm";
+  if (source.contains("kustomize")) return "Kustomize";
+  if (source.contains("plugin")) return "Plugin";
+  return source.contains("ref") && !source.contains("path") ? "" : "Directory";
+}
+
+// What a small Application consists of, in the order of their sync waves.
+struct Resource {
+  std::string_view group;
+  std::string_view version;
+  std::string_view kind;
+  int wave = 0;
+};
+constexpr Resource kDeployment = {"apps", "v1", "Deployment", 0};
+constexpr Resource kService = {"", "v1", "Service", 1};
+constexpr Resource kHookJob = {"batch", "v1", "Job", 0};
 
 // Decides one step for one Application, as a view on what was given.
 class Reconciler {
@@ -188,21 +163,35 @@ class Reconciler {
         memory_(memory),
         now_(now),
         settings_(settings),
-        orders_(OrdersOf(application)) {}
+        orders_(OrdersOf(application)),
+        applied_(Applied()) {}
 
   Step Next() {
     step_.memory = memory_;
     const json& status = At(app_, {"status"});
     if (!app_.is_object() || !(status.is_object() || status.is_null())) return step_;
-    if (!At(app_, {"metadata", "deletionTimestamp"}).is_null()) return ReleaseDeleted();
-    if (Annotation(argocd::kSkipReconcileAnnotation) == "true") return step_;
+    step_.memory.applied = applied_;
+    if (!At(app_, {"metadata", "deletionTimestamp"}).is_null()) {
+      // An operation that was asked for comes first.
+      if (At(app_, {"operation"}).is_object()) {
+        Operate();
+      } else {
+        ReleaseDeleted();
+      }
+      return step_;
+    }
+    if (IsTrue(Annotation(argocd::kSkipReconcileAnnotation))) {
+      // What is in progress goes on all the same, and is followed by its comparison.
+      if (InProgress() && memory_.attempt_began) Operate();
+      if (step_.writes.empty() && memory_.refresh_at) Compare();
+      return step_;
+    }
     if (orders_.deployed && IsNew()) {
       CountAsDeployed();
       return step_;
     }
     Operate();
-    if (!step_.patch) Compare();
-    if (!step_.patch) Heal();
+    if (step_.writes.empty()) Compare();
     return step_;
   }
 
@@ -211,11 +200,10 @@ class Reconciler {
     return TextAt(app_, {"metadata", "annotations", std::string(name).c_str()});
   }
 
-  // Sets the patch that turns the Application into `next`.
-  void Write(const json& next, std::string what) {
-    step_.patch = MergeDiff(app_, next);
-    step_.what = std::move(what);
+  void MergePatch(json body) {
+    step_.writes.push_back({Write::Kind::kMergePatch, std::move(body)});
   }
+  void JsonPatch(json body) { step_.writes.push_back({Write::Kind::kJsonPatch, std::move(body)}); }
 
   void LookAgainAt(absl::Time time) {
     if (time == absl::InfiniteFuture()) return;
@@ -223,23 +211,19 @@ class Reconciler {
   }
 
   // Nothing was deployed, so there is nothing to delete before the Application goes.
-  Step ReleaseDeleted() {
+  void ReleaseDeleted() {
     const json& finalizers = At(app_, {"metadata", "finalizers"});
+    if (!finalizers.is_array()) return;
     json rest = json::array();
-    if (finalizers.is_array()) {
-      for (const json& finalizer : finalizers) {
-        if (!finalizer.is_string() ||
-            !absl::StrContains(finalizer.get<std::string>(), "argocd.argoproj.io")) {
-          rest.push_back(finalizer);
-        }
-      }
-      if (rest.size() != finalizers.size()) {
-        json next = app_;
-        next["metadata"]["finalizers"] = rest;
-        Write(next, "let the Application be deleted");
+    for (const json& finalizer : finalizers) {
+      if (!finalizer.is_string() ||
+          !absl::StrContains(finalizer.get<std::string>(), "argocd.argoproj.io")) {
+        rest.push_back(finalizer);
       }
     }
-    return step_;
+    if (rest.size() == finalizers.size()) return;
+    MergePatch({{"metadata", {{"finalizers", rest}}}});
+    step_.what = "let the Application be deleted";
   }
 
   // Nobody has ever asked for an operation, and none is known.
@@ -253,29 +237,169 @@ class Reconciler {
     const absl::Time ended =
         now_ - std::max(settings_.refresh_delay, settings_.health_duration) - absl::Seconds(1);
     const Revisions target = Target();
-    json result = ToJson(target);
-    json next = app_;
-    next["status"]["history"] = json::array({result});
-    json& entry = next["status"]["history"].back();
-    entry["id"] = 0;
-    entry["deployStartedAt"] = entry["deployedAt"] = TimeText(ended);
-    entry["initiatedBy"] = {{"automated", true}};
-    AddResources(true, result);
-    next["status"]["operationState"] = {{"phase", kSucceeded},
-                                        {"message", kSyncedMessage},
-                                        {"startedAt", TimeText(ended)},
-                                        {"finishedAt", TimeText(ended)},
-                                        {"operation", AutomatedOperation(target, 0)},
-                                        {"syncResult", std::move(result)}};
-    Write(next, "counted the Application as deployed");
+    json state = NewOperationState(AutomatedOperation(target, 0, {}), ended);
+    state["syncResult"] = NewSyncResult(spec_, state["operation"]);
+    AddResources(json::array({kDeployment.kind, kService.kind}), true, state);
+    state["phase"] = kSucceeded;
+    state["message"] = kSyncedMessage;
+    state["finishedAt"] = TimeText(ended);
+    MergePatch({{"status",
+                 {{"history", HistoryWith(app_, state, ended)},
+                  {"operationState", WrittenOperationState(state)}}}});
+    step_.what = "counted the Application as deployed";
+  }
+
+  // ---- The resources ----
+
+  std::string Name() const {
+    const std::string name = TextAt(app_, {"metadata", "name"});
+    return name.empty() ? "web" : name;
+  }
+  std::string TargetNamespace() const { return TextAt(spec_, {"destination", "namespace"}); }
+
+  json Describe(const Resource& resource) const {
+    return {{"group", resource.group},
+            {"version", resource.version},
+            {"kind", resource.kind},
+            {"namespace", TargetNamespace()},
+            {"name", Name()}};
+  }
+
+  // Those of them, in order, that an operation deploys.
+  std::vector<Resource> Covered(const json& operation) const {
+    const json& chosen = At(operation, {"sync", "resources"});
+    std::vector<Resource> covered;
+    for (const Resource& resource : {kDeployment, kService}) {
+      const auto is_chosen = [&](const json& entry) {
+        const std::string ns = TextAt(entry, {"namespace"});
+        return TextAt(entry, {"group"}) == resource.group &&
+               TextAt(entry, {"kind"}) == resource.kind && TextAt(entry, {"name"}) == Name() &&
+               (ns.empty() || ns == TargetNamespace());
+      };
+      if (!IsFilledArray(chosen) || std::any_of(chosen.begin(), chosen.end(), is_chosen)) {
+        covered.push_back(resource);
+      }
+    }
+    return covered;
+  }
+
+  // What an operation deploys, once its revisions are resolved.
+  json DeployedBy(const json& state) const {
+    json deployed = Deploys(FromJson(At(state, {"syncResult"})));
+    const json& manifests = At(state, {"operation", "sync", "manifests"});
+    if (IsFilledArray(manifests)) deployed["manifests"] = manifests;
+    return deployed;
+  }
+
+  // What each resource in the cluster was applied from, by kind. After a start it is as the history
+  // says; the present operation knows better.
+  json Applied() const {
+    json applied = memory_.applied;
+    if (!applied.is_object()) {
+      applied = json::object();
+      const json& history = At(app_, {"status", "history"});
+      if (IsFilledArray(history)) {
+        const json deployed = Deploys(FromJson(history.back()));
+        for (const Resource& resource : {kDeployment, kService}) {
+          applied[std::string(resource.kind)] = deployed;
+        }
+      }
+    }
+    const json& result = At(state_, {"syncResult"});
+    const json& operation = At(state_, {"operation"});
+    if (!result.is_object() || TrueAt(operation, {"sync", "dryRun"})) return applied;
+    const json deployed = DeployedBy(state_);
+    const json& resources = At(result, {"resources"});
+    if (IsFilledArray(resources)) {
+      for (const json& resource : resources) {
+        const std::string kind = TextAt(resource, {"kind"});
+        if (TextAt(resource, {"status"}) == "Synced" &&
+            (kind == kDeployment.kind || kind == kService.kind)) {
+          applied[kind] = deployed;
+        }
+      }
+    } else if (TextAt(state_, {"phase"}) == kSucceeded) {
+      for (const Resource& resource : Covered(operation)) {
+        applied[std::string(resource.kind)] = deployed;
+      }
+    }
+    return applied;
+  }
+
+  // Adds what becomes of the resources of these kinds to the syncResult of an operation's state:
+  // all are applied, but for the last one unless all is well.
+  void AddResources(const json& kinds, bool well, json& state) const {
+    const json operation = At(state, {"operation"});
+    const bool dry_run = TrueAt(operation, {"sync", "dryRun"});
+    const json deployed = DeployedBy(state);
+    json& result = state["syncResult"];
+    const json before = At(result, {"resources"});
+    json resources = json::array();
+    if (IsFilledArray(before)) {
+      // A hook is completed by now.
+      for (json entry : before) {
+        if (!entry.contains("hookType")) continue;
+        entry["hookPhase"] = kSucceeded;
+        resources.push_back(std::move(entry));
+      }
+    }
+    const std::vector<Resource> covered = Covered(operation);
+    for (const Resource& resource : covered) {
+      if (std::find(kinds.begin(), kinds.end(), resource.kind) == kinds.end()) continue;
+      const bool last = resource.kind == covered.back().kind;
+      json entry = Describe(resource);
+      entry["syncPhase"] = "Sync";
+      if (last && !well) {
+        entry["status"] = "SyncFailed";
+        entry["hookPhase"] = kFailed;
+        entry["message"] = FailReason();
+      } else {
+        entry["status"] = "Synced";
+        entry["hookPhase"] = dry_run || (!last && kinds.size() > 1) ? kSucceeded : kRunning;
+        entry["message"] = AppliedMessage(resource, before, deployed, dry_run);
+      }
+      if (resource.kind == kDeployment.kind) entry["images"] = json::array({Image(deployed)});
+      resources.push_back(std::move(entry));
+    }
+    result["resources"] = std::move(resources);
+    const json& metadata = At(spec_, {"syncPolicy", "managedNamespaceMetadata"});
+    result.erase("managedNamespaceMetadata");
+    if (metadata.is_object()) result["managedNamespaceMetadata"] = metadata;
+  }
+
+  std::string AppliedMessage(const Resource& resource, const json& before, const json& deployed,
+                             bool dry_run) const {
+    if (before.is_array()) {
+      for (const json& entry : before) {
+        if (TextAt(entry, {"kind"}) == resource.kind) return TextAt(entry, {"message"});
+      }
+    }
+    const std::string kind(resource.kind);
+    const json& live = At(applied_, {kind.c_str()});
+    return base::StrCat(absl::AsciiStrToLower(kind), resource.group.empty() ? "" : ".",
+                        std::string(resource.group), "/", Name(),
+                        live.is_null()     ? " created"
+                        : live == deployed ? " unchanged"
+                                           : " configured",
+                        dry_run ? " (dry run)" : "");
+  }
+
+  std::string Image(const json& deployed) const {
+    const json& revisions = At(deployed, {"revisions"});
+    std::string tag = "none";
+    if (IsFilledArray(revisions) && !revisions.front().get<std::string>().empty()) {
+      tag = revisions.front().get<std::string>().substr(0, 7);
+    }
+    return base::StrCat("registry.example.com/", Name(), ":", tag);
+  }
+
+  std::string FailReason() const {
+    return orders_.fail && !orders_.fail->empty() ? *orders_.fail : "the object was refused";
   }
 
   // ---- The operation ----
 
-  bool InProgress() const {
-    const std::string phase = TextAt(state_, {"phase"});
-    return phase == kRunning || phase == kTerminating;
-  }
+  bool InProgress() const { return state_.is_object() && !IsCompleted(TextAt(state_, {"phase"})); }
   bool AwaitsRetry() const {
     return TextAt(state_, {"phase"}) == kRunning && EndedAt().has_value();
   }
@@ -283,7 +407,6 @@ class Reconciler {
   bool CannotCompare() const {
     return orders_.condition == "ComparisonError" || orders_.condition == "InvalidSpecError";
   }
-  bool HasBegun() const { return At(state_, {"syncResult"}).is_object(); }
 
   // When the last attempt ended.
   std::optional<absl::Time> EndedAt() const {
@@ -294,405 +417,691 @@ class Reconciler {
     return written;
   }
 
+  // Replaces the state as a whole, if it is another now; whatever somebody else wrote into it since
+  // it was read is lost.
+  void WriteState(const json& state, std::string what) {
+    json written = WrittenOperationState(state);
+    if (state_.is_object() && written == WrittenOperationState(state_)) return;
+    step_.on_live_read = true;
+    step_.what = std::move(what);
+    JsonPatch(json::array(
+        {{{"op", "add"}, {"path", "/status/operationState"}, {"value", std::move(written)}}}));
+  }
+
   void Operate() {
     const json& operation = At(app_, {"operation"});
-    if (!operation.is_object()) return;
-    if (!InProgress()) return TakeUp(operation);
+    // Argo CD cannot store a state before there is a status; the first comparison makes it.
+    if (!operation.is_object() || !At(app_, {"status"}).is_object()) return;
+    if (!InProgress()) {
+      step_.memory.attempt_began.reset();
+      return WriteState(NewOperationState(operation, now_), "took up an operation");
+    }
     // As in Argo CD, an operation that was written over one that is in progress is not seen.
-    if (TextAt(state_, {"phase"}) == kTerminating) return End(kFailed, "Operation terminated");
-    const bool retries = AwaitsRetry();
-    if (retries) {
-      const absl::Time retry_at = *EndedAt() + RetryDelay(NumberAt(state_, {"retryCount"}, 1) - 1);
-      if (now_ < retry_at) return LookAgainAt(retry_at);
-    } else if (!HasBegun() && orders_.sync_window) {
-      json next = app_;
-      next["status"]["operationState"]["message"] = "Sync operation blocked by sync window";
-      if (next != app_) Write(next, "left an operation blocked by a sync window");
-      return;
+    const bool terminating = TextAt(state_, {"phase"}) == kTerminating;
+    if (AwaitsRetry()) return TryAgain();
+    json state = WrittenOperationState(state_);
+    if (!state["operation"].contains("sync")) {
+      return Fail(kError, "Invalid operation request: no operation specified", state);
+    }
+    if (!state.contains("syncResult")) {
+      state["syncResult"] = NewSyncResult(spec_, state["operation"]);
+    }
+    if (orders_.sync_window && !terminating) {
+      state["message"] = "Sync operation blocked by sync window";
+      return WriteState(state, "left an operation blocked by a sync window");
     }
     // Argo CD compares before it syncs, and each time that it looks at a sync in progress.
     if (CannotCompare()) {
-      return Fail(kError, base::StrCat(orders_.condition, ": ", orders_.condition_message), "");
+      return Fail(kError, base::StrCat(orders_.condition, ": ", orders_.condition_message), state);
     }
-    if (retries || !HasBegun()) return Begin();
-    if (orders_.hang) return;
-    absl::Time began = now_;
-    if (memory_.attempt_began) {
-      began = *memory_.attempt_began;
-    } else if (const auto started = TimeAt(state_, {"startedAt"})) {
-      began = *started;
+    ResolveRevisions(state);
+    if (terminating) return Terminate(state);
+    Sync(state);
+  }
+
+  void ResolveRevisions(json& state) const {
+    json& result = state["syncResult"];
+    Revisions of = FromJson(result);
+    const bool local = IsFilledArray(At(state, {"operation", "sync", "manifests"}));
+    if (!local) Resolve(orders_.revision, of);
+    result["revision"] = of.several ? "" : of.revisions.front();
+    result.erase("revisions");
+    // Of manifests that came with the operation no source has a revision.
+    if (of.several && !local) result["revisions"] = of.revisions;
+  }
+
+  void Sync(json& state) {
+    const json& operation = state["operation"];
+    const std::vector<Resource> covered = Covered(operation);
+    if (covered.empty()) {
+      return End(kSucceeded, "successfully synced (no more tasks)", state);
     }
+    const bool whole = !IsFilledArray(At(operation, {"sync", "resources"}));
+    const bool hook = orders_.hang == Hang::kHook && whole;
+    const bool begun = IsFilledArray(At(state, {"syncResult", "resources"}));
+    if (!begun && !memory_.attempt_began) step_.memory.attempt_began = now_;
+    // Of one wave without hooks nothing is written before it is through.
+    if (!begun && (hook || covered.size() > 1)) return Begin(hook, covered.front(), state);
+    if (orders_.hang != Hang::kNot) return;
+
+    const absl::Time began =
+        step_.memory.attempt_began.value_or(TimeAt(state_, {"startedAt"}).value_or(now_));
     const absl::Time due = began + orders_.sync_duration.value_or(settings_.sync_duration);
     if (now_ < due) return LookAgainAt(due);
-    if (orders_.error) return Fail(kError, *orders_.error, "ComparisonError");
-    if (orders_.fail) return Fail(kFailed, *orders_.fail, "one or more objects failed to apply");
-    End(kSucceeded, std::string(kSyncedMessage));
+    if (orders_.error) {
+      return Fail(kError, orders_.error->empty() ? "ComparisonError" : *orders_.error, state);
+    }
+    json kinds = json::array();
+    for (const Resource& resource : covered) kinds.push_back(resource.kind);
+    AddResources(kinds, !orders_.fail, state);
+    if (orders_.fail) {
+      return Fail(kFailed,
+                  base::StrCat("one or more objects failed to apply, reason: ", FailReason()),
+                  state);
+    }
+    End(kSucceeded, std::string(kSyncedMessage), state);
   }
 
-  void TakeUp(const json& operation) {
-    json next = app_;
-    next["status"]["operationState"] = {
-        {"phase", kRunning}, {"startedAt", TimeText(now_)}, {"operation", WithoutNulls(operation)}};
-    step_.memory.attempt_began.reset();
-    step_.on_live_read = true;
-    Write(next, "took up an operation");
+  void Begin(bool hook, const Resource& first, json& state) {
+    if (hook) {
+      json job = Describe(kHookJob);
+      job["name"] = Name() + "-presync";
+      job["hookType"] = job["syncPhase"] = "PreSync";
+      job["hookPhase"] = kRunning;
+      job["status"] = "Synced";
+      job["message"] = base::StrCat("job.batch/", Name(), "-presync created");
+      state["syncResult"]["resources"] = json::array({job});
+      state["message"] =
+          base::StrCat("waiting for completion of hook batch/Job/", Name(), "-presync");
+    } else {
+      AddResources(json::array({first.kind}), true, state);
+      state["message"] = base::StrCat("waiting for healthy state of ", std::string(first.group),
+                                      "/", std::string(first.kind), "/", Name());
+    }
+    WriteState(state, "began to sync");
   }
 
-  void Begin() {
-    Revisions synced = Target();
-    const json& sync = At(state_, {"operation", "sync"});
-    // An operation may ask for other sources or revisions than the spec.
-    if (const json& sources = At(sync, {"sources"}); sources.is_array() && !sources.empty()) {
-      synced = Resolved(true, {sources.begin(), sources.end()});
-    } else if (const json& source = At(sync, {"source"}); source.is_object()) {
-      synced = Resolved(false, {source});
+  void Terminate(json& state) {
+    json& resources = state["syncResult"]["resources"];
+    if (resources.is_array()) {
+      for (json& resource : resources) {
+        if (!resource.contains("hookType") || resource.value("hookPhase", "") != kRunning) continue;
+        resource["hookPhase"] = kFailed;
+        resource["message"] = "Terminated";
+      }
     }
-    std::vector<json> revisions;
-    if (const json& given = At(sync, {"revisions"}); synced.several && given.is_array()) {
-      revisions.assign(given.begin(), given.end());
-    } else if (!synced.several) {
-      revisions = {At(sync, {"revision"})};
-    }
-    for (std::size_t i = 0; i < std::min(revisions.size(), synced.sources.size()); ++i) {
-      json source = synced.sources[i];
-      if (!source.is_object() || revisions[i].is_null() || revisions[i] == "") continue;
-      source["targetRevision"] = revisions[i];
-      synced.revisions[i] = ResolveRevision(source, orders_.revision);
-    }
-    json next = app_;
-    json& state = next["status"]["operationState"];
-    state.erase("finishedAt");
-    state["message"] = base::StrCat("waiting for healthy state of apps/Deployment/", Name());
-    state["syncResult"] = ToJson(synced);
-    step_.memory.attempt_began = now_;
-    Write(next, "began to sync");
+    Fail(kFailed, "Operation terminated", state);
   }
 
-  void Fail(std::string_view phase, const std::string& ordered, std::string_view otherwise) {
-    std::string message = ordered.empty() ? std::string(otherwise) : ordered;
-    const int retries = NumberAt(state_, {"retryCount"}, 0);
-    const int limit = NumberAt(state_, {"operation", "retry", "limit"}, 0);
-    if (limit >= 0 && retries >= limit) {
-      if (retries > 0) base::StrAppend(&message, " (retried ", retries, " times).");
-      return End(phase, message);
+  // The attempt came to nothing: another follows, or the operation ends.
+  void Fail(std::string_view phase, const std::string& message, json& state) {
+    const int limit = NumberAt(state, {"operation", "retry", "limit"}, 0);
+    const int retries = NumberAt(state, {"retryCount"}, 0);
+    const bool terminating = TextAt(state_, {"phase"}) == kTerminating;
+    if (terminating || (retries >= limit && limit >= 0)) {
+      return End(phase,
+                 retries > 0 ? base::StrCat(message, " (retried ", retries, " times).") : message,
+                 state);
     }
-    json next = app_;
-    json& state = next["status"]["operationState"];
+    const absl::StatusOr<absl::Duration> delay = RetryDelay(state, retries);
+    if (!delay.ok()) {
+      return End(
+          kError,
+          base::StrCat(message, " (failed to retry: ", base::ToStd(delay.status().message()), ")"),
+          state);
+    }
+    state["phase"] = kRunning;
     state["finishedAt"] = TimeText(now_);
     state["retryCount"] = retries + 1;
-    state["message"] = base::StrCat(
-        message, ". Retrying attempt #", retries + 1, " at ",
-        absl::FormatTime("%-I:%M%p", now_ + RetryDelay(retries), absl::UTCTimeZone()), ".");
-    // Where nothing can be compared, nothing was applied.
-    if (!CannotCompare()) AddResources(false, state["syncResult"]);
+    state["message"] = base::StrCat(message, ". Retrying attempt #", retries + 1, " at ",
+                                    TimeText(now_ + *delay), ".");
     step_.memory.ended = now_;
-    Write(next, "failed an attempt that is tried again");
+    step_.memory.attempt_began.reset();
+    RememberApplied(state);
+    WriteState(state, "failed an attempt that is tried again");
   }
 
-  absl::Duration RetryDelay(int retries) const {
-    const json& backoff = At(state_, {"operation", "retry", "backoff"});
-    const auto duration = [&](const char* key, absl::Duration otherwise) {
-      const std::string text = TextAt(backoff, {key});
-      absl::Duration parsed;
+  // The delay after an attempt is announced with the number of retries before it, and kept with
+  // that after it, as Argo CD does: the first retry comes after twice the time that is announced.
+  void TryAgain() {
+    const absl::StatusOr<absl::Duration> delay =
+        RetryDelay(state_, NumberAt(state_, {"retryCount"}, 0));
+    json state = WrittenOperationState(state_);
+    if (!delay.ok()) return End(kError, std::string(delay.status().message()), state);
+    const absl::Time retry_at = *EndedAt() + *delay;
+    if (now_ < retry_at) return LookAgainAt(retry_at);
+    std::string latest;
+    if (TrueAt(state, {"operation", "retry", "refresh"}) && state["operation"].contains("sync")) {
+      state["operation"]["sync"].erase("revision");
+      state["operation"]["sync"].erase("revisions");
+      latest = " with latest revisions";
+    }
+    state["message"] = base::StrCat("Retrying operation", latest, ". Attempt #",
+                                    NumberAt(state_, {"retryCount"}, 0));
+    state.erase("finishedAt");
+    state.erase("syncResult");
+    step_.memory.attempt_began.reset();
+    WriteState(state, "began another attempt");
+  }
+
+  static absl::StatusOr<absl::Duration> RetryDelay(const json& state, int retries) {
+    const json& backoff = At(state, {"operation", "retry", "backoff"});
+    std::array<absl::Duration, 2> times = {kRetryDuration, kMaxRetryDuration};
+    for (std::size_t i = 0; i < times.size(); ++i) {
+      const std::string text = TextAt(backoff, {i == 0 ? "duration" : "maxDuration"});
+      if (text.empty()) continue;
       std::int64_t seconds = 0;
-      if (absl::SimpleAtoi(text, &seconds))
-        return absl::Seconds(std::max<std::int64_t>(seconds, 0));
-      if (absl::ParseDuration(text, &parsed) && parsed >= absl::ZeroDuration()) return parsed;
-      return otherwise;
-    };
-    const double factor = NumberAt(backoff, {"factor"}, static_cast<int>(kRetryFactor));
-    return std::min(duration("duration", kRetryDuration) * std::pow(factor, std::max(retries, 0)),
-                    duration("maxDuration", kMaxRetryDuration));
+      if (absl::SimpleAtoi(text, &seconds)) {
+        times[i] = absl::Seconds(seconds);
+      } else if (!absl::ParseDuration(text, &times[i])) {
+        return absl::InvalidArgumentError(base::StrCat("unable to parse ", text, " as a duration"));
+      }
+    }
+    const absl::Duration wait =
+        times[0] * std::pow(NumberAt(backoff, {"factor"}, kRetryFactor), std::max(retries, 0));
+    return times[1] > absl::ZeroDuration() ? std::min(wait, times[1]) : wait;
   }
 
-  // The write that completes the state and clears the request.
-  void End(std::string_view phase, const std::string& message) {
-    json next = app_;
-    json& state = next["status"]["operationState"];
+  // Also of a state whose syncResult gets lost.
+  void RememberApplied(const json& state) {
+    if (TrueAt(state, {"operation", "sync", "dryRun"})) return;
+    const json& resources = At(state, {"syncResult", "resources"});
+    if (!resources.is_array()) return;
+    const json deployed = DeployedBy(state);
+    for (const json& resource : resources) {
+      if (resource.contains("hookType") || TextAt(resource, {"status"}) != "Synced") continue;
+      const std::string kind = TextAt(resource, {"kind"});
+      step_.memory.applied[kind] = deployed;
+      if (kind == kDeployment.kind && orders_.drift) {
+        step_.memory.healed_drift = *orders_.drift;
+      }
+    }
+  }
+
+  // The history comes first; then one write completes the state and clears the request.
+  void End(std::string_view phase, const std::string& message, json& state) {
     state["phase"] = phase;
     state["message"] = message;
     state["finishedAt"] = TimeText(now_);
-    const bool dry_run = TrueAt(state_, {"operation", "sync", "dryRun"});
-    if (phase == kSucceeded && !dry_run) AddHistory(next);
-    if (orders_.lose_sync_result) {
-      state.erase("syncResult");
-    } else if (state.contains("syncResult") && !CannotCompare()) {
-      AddResources(phase == kSucceeded, state["syncResult"]);
+    const json& operation = state["operation"];
+    if (phase == kSucceeded && IsWholeSync(operation)) {
+      MergePatch({{"status", {{"history", HistoryWith(app_, state, now_)}}}});
     }
-    next.erase("operation");
+    RememberApplied(state);
+    if (orders_.lose_sync_result) state.erase("syncResult");
+    // Argo CD writes a null, of which its definition of Applications lets nothing be stored.
+    JsonPatch(json::array({{{"op", "add"},
+                            {"path", "/status/operationState"},
+                            {"value", WrittenOperationState(state)}},
+                           {{"op", "add"}, {"path", "/operation"}, {"value", nullptr}},
+                           {{"op", "remove"}, {"path", "/operation"}}}));
+    step_.on_live_read = true;
+    step_.what = base::StrCat("ended an operation as ", std::string(phase));
     step_.memory.ended = now_;
     step_.memory.attempt_began.reset();
-    Write(next, base::StrCat("ended an operation as ", phase));
-  }
-
-  void AddHistory(json& next) const {
-    json& history = next["status"]["history"];
-    if (!history.is_array()) history = json::array();
-    json entry = At(state_, {"syncResult"});
-    if (!entry.is_object()) entry = json::object();
-    entry.erase("resources");
-    entry["id"] = history.empty() ? 0 : NumberAt(history.back(), {"id"}, -1) + 1;
-    entry["deployStartedAt"] = TextAt(state_, {"startedAt"});
-    entry["deployedAt"] = TimeText(now_);
-    const json& initiator = At(state_, {"operation", "initiatedBy"});
-    if (initiator.is_object()) entry["initiatedBy"] = initiator;
-    history.push_back(std::move(entry));
-    const int limit = NumberAt(spec_, {"revisionHistoryLimit"}, kDefaultHistoryLimit);
-    while (history.size() > static_cast<std::size_t>(std::max(limit, 1))) {
-      history.erase(history.begin());
+    if (operation.contains("sync") && !TrueAt(operation, {"sync", "dryRun"})) {
+      step_.memory.refresh_at = now_ + settings_.refresh_delay;
     }
-  }
-
-  std::string Name() const {
-    const std::string name = TextAt(app_, {"metadata", "name"});
-    return name.empty() ? "web" : name;
-  }
-
-  // What a small Application consists of.
-  std::vector<json> Resources() const {
-    const std::string ns = TextAt(spec_, {"destination", "namespace"});
-    std::vector<json> resources = {
-        {{"group", "apps"}, {"version", "v1"}, {"kind", "Deployment"}, {"name", Name()}},
-        {{"group", ""}, {"version", "v1"}, {"kind", "Service"}, {"name", Name()}}};
-    for (json& resource : resources) resource["namespace"] = ns;
-    return resources;
-  }
-
-  void AddResources(bool applied, json& sync_result) const {
-    json resources = json::array();
-    for (json& resource : Resources()) {
-      const std::string kind = absl::AsciiStrToLower(TextAt(resource, {"kind"}));
-      const std::string group = TextAt(resource, {"group"});
-      const std::string object = base::StrCat(kind, group.empty() ? "" : ".", group, "/", Name());
-      resource["syncPhase"] = "Sync";
-      // The Service is applied whatever becomes of the Deployment.
-      const bool well = applied || group.empty();
-      resource["status"] = well ? "Synced" : "SyncFailed";
-      resource["hookPhase"] = well ? "Running" : "Failed";
-      resource["message"] = base::StrCat(object, well ? " configured" : " was not applied");
-      resources.push_back(std::move(resource));
-    }
-    sync_result["resources"] = std::move(resources);
   }
 
   // ---- The comparison ----
 
-  Revisions Resolved(bool several, std::vector<json> sources) const {
-    Revisions target;
-    target.several = several;
-    for (const json& source : sources) {
-      target.revisions.push_back(ResolveRevision(source, orders_.revision));
-    }
-    target.sources = std::move(sources);
-    return target;
-  }
+  // How much a comparison looks at: with `kRecent` at the cluster alone, for the revisions that
+  // were compared last.
+  enum class Level { kNone, kRecent, kLatest };
+
+  // What of an Application's status a comparison decides.
+  struct Comparison {
+    json sync;
+    std::vector<json> resources;
+    std::string health;
+    std::string health_message;
+    json source_types = json::array();
+  };
 
   // What the Application asks for.
   Revisions Target() const {
-    const json& sources = At(spec_, {"sources"});
-    if (sources.is_array() && !sources.empty()) {
-      return Resolved(true, {sources.begin(), sources.end()});
+    Revisions target;
+    target.several = HasSeveralSources(spec_);
+    target.sources = argocd_standin::SourcesOf(spec_);
+    Resolve(orders_.revision, target);
+    return target;
+  }
+
+  bool Drifted() const {
+    if (orders_.self_heal && TextAt(state_, {"phase"}) == kSucceeded && !LastWasAutomated() &&
+        IsWholeSync(At(state_, {"operation"}))) {
+      return true;
     }
-    return Resolved(false, {At(spec_, {"source"})});
+    return orders_.drift && (*orders_.drift == "true" || *orders_.drift != memory_.healed_drift);
   }
 
-  // The last successful operation's; nothing when there was none.
-  std::optional<Revisions> Deployed() const {
-    const json& history = At(app_, {"status", "history"});
-    if (history.is_array() && !history.empty()) return FromJson(history.back());
-    if (TextAt(state_, {"phase"}) != kSucceeded) return std::nullopt;
-    return FromJson(At(state_, {"syncResult"}));
+  bool HasChangedNamespaceMetadata() const {
+    const json& wanted = At(spec_, {"syncPolicy", "managedNamespaceMetadata"});
+    const json& result = At(state_, {"syncResult"});
+    return wanted.is_object() && result.is_object() &&
+           At(result, {"managedNamespaceMetadata"}) != wanted;
   }
 
-  Comparison CompareNow() const {
+  std::string Health() const {
+    if (!orders_.health.empty()) return orders_.health;
+    if (orders_.degrade) return "Degraded";
+    if (applied_.empty()) return "Missing";
+    return now_ < ProgressesUntil() ? "Progressing" : "Healthy";
+  }
+
+  // The Deployment is rolled out during an operation and for a while after it.
+  absl::Time ProgressesUntil() const {
+    if (TrueAt(state_, {"operation", "sync", "dryRun"})) return absl::InfinitePast();
+    const json& resources = At(state_, {"syncResult", "resources"});
+    if (InProgress() && !AwaitsRetry() && resources.is_array()) {
+      for (const json& resource : resources) {
+        if (TextAt(resource, {"kind"}) == kDeployment.kind) return absl::InfiniteFuture();
+      }
+    }
+    const auto ended = EndedAt();
+    if (!ended || TextAt(state_, {"phase"}) != kSucceeded) return absl::InfinitePast();
+    for (const Resource& resource : Covered(At(state_, {"operation"}))) {
+      if (resource.kind == kDeployment.kind) return *ended + settings_.health_duration;
+    }
+    return absl::InfinitePast();
+  }
+
+  // What a comparison would see of the cluster now.
+  json Seen() const {
+    return {{"applied", applied_}, {"drifted", Drifted()}, {"health", Health()}};
+  }
+  json OrderedConditions() const {
+    if (orders_.condition.empty()) return json::array();
+    return json::array({{{"type", orders_.condition}, {"message", orders_.condition_message}}});
+  }
+  // The conditions that are written, but for the one that an automated sync leaves.
+  json StoredConditions() const {
+    json stored = json::array();
+    const json& conditions = At(app_, {"status", "conditions"});
+    if (!conditions.is_array()) return stored;
+    for (const json& condition : conditions) {
+      const std::string type = TextAt(condition, {"type"});
+      if (type == "SyncError") continue;
+      stored.push_back({{"type", type}, {"message", TextAt(condition, {"message"})}});
+    }
+    return stored;
+  }
+
+  Comparison CompareNow(Level level) const {
     Comparison found;
-    found.invalid = orders_.condition == "InvalidSpecError";
-    const Revisions target = Target();
-    const std::optional<Revisions> deployed = Deployed();
-
-    found.sync = ToJson(target);
-    json compared_to = json::object();
-    for (const char* key : {"source", "sources"}) {
-      if (!found.sync.contains(key)) continue;
-      compared_to[key] = found.sync[key];
-      found.sync.erase(key);
+    const bool failed = orders_.condition == "ComparisonError";
+    Revisions target;
+    target.several = HasSeveralSources(spec_);
+    target.sources = argocd_standin::SourcesOf(spec_);
+    if (level == Level::kRecent) {
+      target.revisions = FromJson({{"revision", At(app_, {"status", "sync", "revision"})},
+                                   {"revisions", At(app_, {"status", "sync", "revisions"})},
+                                   {"sources", target.several ? json(target.sources) : json()}})
+                             .revisions;
     }
-    // Unlike a syncResult, it has no empty revision beside several.
-    if (target.several) found.sync.erase("revision");
-    const json& destination = At(spec_, {"destination"});
-    if (destination.is_object()) compared_to["destination"] = destination;
-    found.sync["comparedTo"] = std::move(compared_to);
-    const bool same = !orders_.drift && deployed && DeploysTheSame(target, *deployed);
-    found.sync["status"] = same ? "Synced" : "OutOfSync";
-    if (CannotCompare()) found.sync["status"] = "Unknown";
-
-    if (!orders_.condition.empty()) {
-      found.conditions.push_back(
-          {{"type", orders_.condition}, {"message", orders_.condition_message}});
+    const json& manifests = At(state_, {"operation", "sync", "manifests"});
+    const bool local = IsFilledArray(manifests);
+    if (!failed && !local) {
+      Resolve(orders_.revision, target);
+    } else if (target.several) {
+      target.revisions.clear();
+    } else if (level != Level::kRecent) {
+      // It stays as it was asked for.
+      target.revisions = {TextAt(target.sources.front(), {"targetRevision"})};
     }
-    JudgeHealth(deployed.has_value(), found);
+
+    json deploys = Deploys(target);
+    if (local) deploys = Deploys(FromJson(At(state_, {"syncResult"})));
+    if (local) deploys["manifests"] = manifests;
+    bool same = !HasChangedNamespaceMetadata();
+    for (const Resource& resource : {kDeployment, kService}) {
+      json entry = Describe(resource);
+      if (resource.wave != 0) entry["syncWave"] = resource.wave;
+      const bool drifted = resource.kind == kDeployment.kind && Drifted();
+      const std::string kind(resource.kind);
+      const bool synced = !drifted && At(applied_, {kind.c_str()}) == deploys;
+      same = same && synced;
+      entry["status"] = failed ? "Unknown" : synced ? "Synced" : "OutOfSync";
+      found.resources.push_back(std::move(entry));
+    }
+    // Argo CD sorts them by group, kind, namespace and name.
+    std::reverse(found.resources.begin(), found.resources.end());
+
+    found.sync = {{"status", failed ? "Unknown"
+                             : same ? "Synced"
+                                    : "OutOfSync"},
+                  {"comparedTo",
+                   {{"destination", At(spec_, {"destination"})},
+                    {"ignoreDifferences", At(spec_, {"ignoreDifferences"})}}}};
+    if (target.several) {
+      found.sync["comparedTo"]["sources"] = target.sources;
+      found.sync["revisions"] = target.revisions;
+    } else {
+      found.sync["comparedTo"]["source"] = target.sources.front();
+      found.sync["revision"] = target.revisions.front();
+    }
+    if (!failed && !local) {
+      for (const json& source : target.sources) found.source_types.push_back(SourceType(source));
+    }
+    found.health = Health();
+    if (found.health != "Healthy" && found.health != "Missing") {
+      const std::string ns = TargetNamespace();
+      found.health_message =
+          base::StrCat("Caused by apps/Deployment:", ns, ns.empty() ? "" : "/", Name());
+    }
     return found;
   }
 
-  void JudgeHealth(bool is_deployed, Comparison& found) const {
-    const auto ended = EndedAt();
-    if (found.invalid) {
-      found.health = {{"status", "Unknown"}};
-    } else if (!orders_.health.empty()) {
-      found.health = {{"status", orders_.health}};
-    } else if (orders_.degrade) {
-      found.health = {{"status", "Degraded"}};
-      if (!orders_.degrade->empty()) found.health["message"] = *orders_.degrade;
-    } else if (InProgress() && HasBegun() && !AwaitsRetry()) {
-      found.health = {{"status", "Progressing"}};
-    } else if (!is_deployed) {
-      found.health = {{"status", "Missing"}};
-    } else if (TextAt(state_, {"phase"}) == kSucceeded && ended &&
-               now_ < *ended + settings_.health_duration) {
-      found.health = {{"status", "Progressing"}};
-      found.changes_at = *ended + settings_.health_duration;
-    } else {
-      found.health = {{"status", "Healthy"}};
-    }
-  }
-
-  // What the last comparison found. The one in the Application counts only while no other is known:
-  // an API server need not store everything that it is given, and that is no reason to begin again.
-  json KnownOutcome() const {
-    return memory_.compared.is_null() ? StoredOutcome(app_) : memory_.compared;
-  }
-
-  // When the next comparison is due.
-  absl::Time ComparisonDue(const Comparison& found) const {
+  // Which comparison is due now. Looks again when the next one is.
+  Level DueComparison() {
+    Level level = Level::kNone;
+    const auto ask = [&](Level asked, absl::Time at) {
+      if (at > now_) return LookAgainAt(at);
+      level = std::max(level, asked);
+    };
+    const auto ask_if = [&](bool needed) {
+      if (needed) level = Level::kLatest;
+    };
+    const json& status = At(app_, {"status"});
+    const json& compared_to = At(status, {"sync", "comparedTo"});
     // Any value asks for a refresh, also an empty one.
     const std::string refresh(argocd::kRefreshAnnotation);
-    if (!At(app_, {"metadata", "annotations", refresh.c_str()}).is_null()) return now_;
-    const auto reconciled = TimeAt(app_, {"status", "reconciledAt"});
-    const auto ended = IsCompleted(TextAt(state_, {"phase"})) ? EndedAt() : std::nullopt;
-    const absl::Time after_operation =
-        ended ? *ended + settings_.refresh_delay : absl::InfinitePast();
-    if (found.Outcome() != KnownOutcome()) return std::max(now_, after_operation);
-    if (found.invalid) return absl::InfiniteFuture();
-    if (!reconciled) return now_;
-    const auto written = TimeAt(state_, {"finishedAt"});
-    if (ended && written && *reconciled < *written) return std::max(now_, after_operation);
-    absl::Time due = found.changes_at;
-    if (settings_.resync > absl::ZeroDuration()) {
-      due = std::min(due, *reconciled + settings_.resync);
+    ask_if(!At(app_, {"metadata", "annotations", refresh.c_str()}).is_null());
+    ask_if(!HasComparedSources(compared_to));
+    const json written = WrittenStatus(
+        {{"sync",
+          {{"comparedTo",
+            {{"destination", At(spec_, {"destination"})},
+             {"ignoreDifferences", At(spec_, {"ignoreDifferences"})}}}}}})["sync"]["comparedTo"];
+    const json stored = WrittenStatus(status)["sync"]["comparedTo"];
+    for (const char* key : {"destination", "ignoreDifferences"}) {
+      ask_if(At(written, {key}) != At(stored, {key}));
     }
-    return due;
+    ask_if(HasChangedNamespaceMetadata());
+    const auto [automated, heals] = Automation();
+    if (memory_.automation) {
+      ask_if((automated && !memory_.automation->first) || (heals && !memory_.automation->second));
+    }
+    // That something is wrong is told at once, whenever Argo CD would have found out.
+    ask_if(OrderedConditions() != StoredConditions());
+
+    const auto reconciled = TimeAt(status, {"reconciledAt"});
+    ask_if(!reconciled);
+    if (reconciled && settings_.resync > absl::ZeroDuration()) {
+      ask(Level::kLatest, *reconciled + settings_.resync);
+    }
+    std::optional<absl::Time> refresh_at = memory_.refresh_at;
+    // Argo CD forgets that it is to compare after an operation when it is stopped just then; a
+    // stand-in does not.
+    const auto finished = TimeAt(state_, {"finishedAt"});
+    if (memory_.seen.is_null() && reconciled && finished && *reconciled < *finished &&
+        IsCompleted(TextAt(state_, {"phase"})) && At(state_, {"operation", "sync"}).is_object() &&
+        !TrueAt(state_, {"operation", "sync", "dryRun"})) {
+      refresh_at = *EndedAt() + settings_.refresh_delay;
+    }
+    if (refresh_at) ask(Level::kLatest, *refresh_at);
+
+    const absl::Time cluster_is_seen = std::max(now_, refresh_at.value_or(now_));
+    const absl::Time until = ProgressesUntil();
+    if (Health() == "Progressing" && until != absl::InfiniteFuture()) {
+      ask(Level::kRecent, std::max(until, cluster_is_seen));
+    }
+    const json seen = Seen();
+    if (memory_.seen.is_null() ? !IsAsStored(CompareNow(Level::kRecent)) : seen != memory_.seen) {
+      ask(Level::kRecent, cluster_is_seen);
+    } else {
+      step_.memory.seen = seen;
+    }
+    step_.memory.automation = {automated, heals};
+    return level;
+  }
+
+  bool HasComparedSources(const json& compared_to) const {
+    if (!HasSeveralSources(spec_)) {
+      return SameSource(SourceOf(spec_), At(compared_to, {"source"}));
+    }
+    const std::vector<json> sources = argocd_standin::SourcesOf(spec_);
+    const json& compared = At(compared_to, {"sources"});
+    if (!compared.is_array()) return false;
+    return std::equal(sources.begin(), sources.end(), compared.begin(), compared.end(), SameSource);
+  }
+
+  bool IsAsStored(const Comparison& found) const {
+    return TextAt(found.sync, {"status"}) == TextAt(app_, {"status", "sync", "status"}) &&
+           found.health == TextAt(app_, {"status", "health", "status"});
   }
 
   void Compare() {
     if (orders_.no_reconcile) return;
-    const Comparison found = CompareNow();
-    const absl::Time due = ComparisonDue(found);
-    if (now_ < due) return LookAgainAt(due);
+    const Level level = DueComparison();
+    if (level == Level::kNone) return;
 
-    json next = app_;
-    next["metadata"] = MetadataWithout(app_, argocd::kRefreshAnnotation);
-    json& status = next["status"];
-    status["sync"] = found.sync;
-    if (!found.invalid) status["reconciledAt"] = TimeText(now_);
-    json health = found.health;
-    const bool same = TextAt(status, {"health", "status"}) == TextAt(health, {"status"});
-    const std::string since = TextAt(status, {"health", "lastTransitionTime"});
-    health["lastTransitionTime"] = same && !since.empty() ? since : TimeText(now_);
-    const std::string health_status = TextAt(health, {"status"});
-    status["health"] = std::move(health);
-    SetConditions(found.conditions, status);
-    json resources = json::array();
-    for (json& resource : Resources()) {
-      // A Service has no health of its own to speak of.
-      if (TextAt(resource, {"kind"}) == "Deployment") {
-        resource["health"] = {{"status", health_status}};
+    step_.memory.seen = Seen();
+    step_.memory.refresh_at.reset();
+    const json before = WrittenStatus(At(app_, {"status"}));
+    json status = before;
+    json conditions = OrderedConditions();
+    if (orders_.condition == "InvalidSpecError") {
+      // What was compared last stays, and so does when.
+      status["sync"]["status"] = "Unknown";
+      SetHealth("Unknown", "", before, status);
+      KeepSyncError(before, conditions);
+    } else {
+      const Comparison found = CompareNow(level);
+      NormalizeSpec();
+      // An operation is begun before the comparison is written.
+      if (orders_.sync_window) {
+        KeepSyncError(before, conditions);
+      } else {
+        SyncAutomatically(found, before, conditions);
       }
-      resource["status"] = found.sync["status"];
-      resources.push_back(std::move(resource));
+      if (level == Level::kLatest || !before.contains("reconciledAt")) {
+        status["reconciledAt"] = TimeText(now_);
+      }
+      status["sync"] = found.sync;
+      SetHealth(found.health, found.health_message, before, status);
+      status["resources"] = found.resources;
+      status["summary"]["images"] = json::array();
+      const json& live = At(applied_, {"Deployment"});
+      if (!live.is_null()) status["summary"]["images"].push_back(Image(live));
+      status["sourceType"] = status["sourceTypes"] = nullptr;
+      if (HasSeveralSources(spec_)) {
+        status["sourceTypes"] = found.source_types;
+      } else if (!found.source_types.empty()) {
+        status["sourceType"] = found.source_types.front();
+      }
+      status["controllerNamespace"] = kControllerNamespace;
+      status["resourceHealthSource"] = "appTree";
     }
-    status["resources"] = std::move(resources);
-    step_.memory.compared = found.Outcome();
-    Write(next, base::StrCat("compared the Application: ", TextAt(found.sync, {"status"}), ", ",
-                             health_status));
+    SetConditions(std::move(conditions), before, status);
+    status = WrittenStatus(status);
+    json changes = MergeDiff(before, status);
+    if (!changes.empty()) MergePatch({{"status", std::move(changes)}});
+    RemoveRefreshAnnotation();
+    step_.what = base::StrCat("compared the Application: ", TextAt(status, {"sync", "status"}),
+                              ", ", TextAt(status, {"health", "status"}), step_.what);
+    if (!step_.writes.empty()) return;
+    // It came out as before; what is due next is.
+    if (step_.memory.refresh_at) LookAgainAt(*step_.memory.refresh_at);
   }
 
-  void SetConditions(const json& conditions, json& status) const {
-    if (conditions.empty()) {
-      status.erase("conditions");
-      return;
+  // The message says what caused the last transition, and is not brought up to date.
+  void SetHealth(const std::string& health, const std::string& message, const json& before,
+                 json& status) const {
+    if (TextAt(before, {"health", "status"}) == health) return;
+    status["health"] = {
+        {"status", health}, {"message", message}, {"lastTransitionTime", TimeText(now_)}};
+  }
+
+  static void KeepSyncError(const json& before, json& conditions) {
+    const json& old = At(before, {"conditions"});
+    if (!old.is_array()) return;
+    for (const json& condition : old) {
+      if (TextAt(condition, {"type"}) == "SyncError") conditions.push_back(condition);
     }
-    json stored = conditions;
-    for (json& condition : stored) {
+  }
+
+  void SetConditions(json conditions, const json& before, json& status) const {
+    const json& old = At(before, {"conditions"});
+    for (json& condition : conditions) {
       condition["lastTransitionTime"] = TimeText(now_);
-      const json& old = At(app_, {"status", "conditions"});
       if (!old.is_array()) continue;
-      for (const json& before : old) {
-        const std::string since = TextAt(before, {"lastTransitionTime"});
-        if (TextAt(before, {"type"}) == TextAt(condition, {"type"}) && !since.empty()) {
-          condition["lastTransitionTime"] = since;
+      for (const json& known : old) {
+        if (TextAt(known, {"type"}) == TextAt(condition, {"type"}) &&
+            TextAt(known, {"message"}) == TextAt(condition, {"message"})) {
+          condition = known;
         }
       }
     }
-    status["conditions"] = std::move(stored);
+    std::sort(conditions.begin(), conditions.end(), [](const json& a, const json& b) {
+      return TextAt(a, {"type"}) < TextAt(b, {"type"});
+    });
+    status["conditions"] = std::move(conditions);
+  }
+
+  // The refresh that was asked for is done. One that is asked for while it is done is lost, unless
+  // its timestamp tells it from this one.
+  void RemoveRefreshAnnotation() {
+    const json& annotations = At(app_, {"metadata", "annotations"});
+    if (!annotations.is_object()) return;
+    json patch = json::array();
+    const auto timestamp = annotations.find(kRefreshTimestampAnnotation);
+    if (timestamp != annotations.end()) {
+      const std::string pointer = PointerTo(kRefreshTimestampAnnotation);
+      patch.push_back({{"op", "test"}, {"path", pointer}, {"value", *timestamp}});
+      patch.push_back({{"op", "remove"}, {"path", pointer}});
+    }
+    if (annotations.contains(std::string(argocd::kRefreshAnnotation))) {
+      patch.push_back({{"op", "remove"}, {"path", PointerTo(argocd::kRefreshAnnotation)}});
+    }
+    if (!patch.empty()) JsonPatch(std::move(patch));
+  }
+
+  // Argo CD writes the spec as it understands it.
+  void NormalizeSpec() {
+    if (!spec_.is_object()) return;
+    json spec = spec_;
+    if (TextAt(spec, {"project"}).empty()) spec["project"] = "default";
+    if (IsFilledArray(At(spec, {"sources"}))) {
+      for (json& source : spec["sources"]) source = NormalizedSource(source);
+    } else if (spec.contains("source")) {
+      spec["source"] = NormalizedSource(spec["source"]);
+    }
+    const json& policy = At(spec, {"syncPolicy"});
+    if (policy.is_object() && !At(policy, {"automated"}).is_object() &&
+        !IsFilledArray(At(policy, {"syncOptions"})) && !At(policy, {"retry"}).is_object() &&
+        !At(policy, {"managedNamespaceMetadata"}).is_object()) {
+      spec.erase("syncPolicy");
+    }
+    json changes = MergeDiff(spec_, spec);
+    if (!changes.empty()) MergePatch({{"spec", std::move(changes)}});
   }
 
   // ---- Automated syncs ----
 
+  // Whether the Application is synced automatically, and healed.
+  std::pair<bool, bool> Automation() const {
+    const json& automated = At(spec_, {"syncPolicy", "automated"});
+    const bool enabled = automated.is_object() && At(automated, {"enabled"}) != false;
+    return {enabled, enabled && TrueAt(automated, {"selfHeal"})};
+  }
+
   // An operation that nobody asked for. Gantry's are told by their info.
   bool LastWasAutomated() const {
     return TrueAt(state_, {"operation", "initiatedBy", "automated"}) &&
-           At(state_, {"operation", "info"}).is_null();
+           !IsFilledArray(At(state_, {"operation", "info"}));
   }
 
-  void Heal() {
-    if (!At(app_, {"operation"}).is_null() || InProgress()) return;
+  // Whether the last operation was to these revisions of the sources that the spec has.
+  bool WasAttempted(const Revisions& wanted) const {
+    if (!state_.is_object()) return false;
+    const json& result = At(state_, {"syncResult"});
+    if (!result.is_object()) return IsCompleted(TextAt(state_, {"phase"}));
+    const Revisions last = FromJson(result);
+    return last.several == wanted.several && last.revisions == wanted.revisions &&
+           std::equal(last.sources.begin(), last.sources.end(), wanted.sources.begin(),
+                      wanted.sources.end(), SameSource);
+  }
+
+  void SyncAutomatically(const Comparison& found, const json& before, json& conditions) {
+    const auto [automated, heals] = Automation();
     const bool succeeded = TextAt(state_, {"phase"}) == kSucceeded;
-    if (orders_.self_heal && succeeded && !LastWasAutomated()) return SyncItself(0);
-
-    const json& automated = At(spec_, {"syncPolicy", "automated"});
-    if (!automated.is_object() || At(automated, {"enabled"}) == false) return;
-    if (TextAt(app_, {"status", "sync", "status"}) != "OutOfSync") return;
-    // What was compared last is from before the last operation's end.
-    const auto reconciled = TimeAt(app_, {"status", "reconciledAt"});
-    const auto written = TimeAt(state_, {"finishedAt"});
-    if (!reconciled || (written && *reconciled < *written)) return;
-    const auto tried = FromJson(At(state_, {"syncResult"}));
-    if (!tried || !DeploysTheSame(*tried, Target())) return SyncItself(0);
-    // It was tried, and will not come out differently; only what changed since is healed.
-    if (!succeeded || !TrueAt(automated, {"selfHeal"})) return;
-    const int healed = LastWasAutomated()
-                           ? NumberAt(state_, {"operation", "sync", "selfHealAttemptsCount"}, 0)
-                           : 0;
-    const auto ended = EndedAt();
-    const absl::Time due =
-        ended.value_or(now_) + std::min(kHealDelay * std::pow(kHealFactor, healed), kMaxHealDelay);
-    if (now_ < due) return LookAgainAt(due);
-    SyncItself(healed + 1);
+    const bool ordered = orders_.self_heal && succeeded && !LastWasAutomated() &&
+                         IsWholeSync(At(state_, {"operation"}));
+    if (!automated && !ordered) return;
+    if (!At(app_, {"operation"}).is_null()) return;
+    if (TextAt(found.sync, {"status"}) != "OutOfSync") return;
+    Revisions wanted = FromJson({{"source", At(found.sync, {"comparedTo", "source"})},
+                                 {"sources", At(found.sync, {"comparedTo", "sources"})},
+                                 {"revision", At(found.sync, {"revision"})},
+                                 {"revisions", At(found.sync, {"revisions"})}});
+    if (!WasAttempted(wanted)) return BeginAutomatedSync(wanted, 0, {}, before);
+    if (!succeeded) {
+      const json& result = At(state_, {"syncResult"});
+      conditions.push_back(
+          {{"type", "SyncError"},
+           {"message",
+            base::StrCat("Failed last sync attempt to [",
+                         result.is_object() ? absl::StrJoin(FromJson(result).revisions, " ") : "",
+                         "]: ", TextAt(state_, {"message"}))}});
+      return;
+    }
+    if (!heals && !ordered) return;
+    const int healed = NumberAt(state_, {"operation", "sync", "autoHealAttemptsCount"}, 0);
+    const absl::Duration delay =
+        healed <= 0 ? absl::ZeroDuration()
+                    : std::min(kHealDelay * std::pow(kHealFactor, healed - 1), kMaxHealDelay);
+    const absl::Time due = EndedAt().value_or(now_) + delay;
+    if (now_ < due) {
+      step_.memory.refresh_at = due;
+      return;
+    }
+    json resources = json::array();
+    for (const json& resource : found.resources) {
+      if (TextAt(resource, {"status"}) == "Synced") continue;
+      resources.push_back({{"group", TextAt(resource, {"group"})},
+                           {"kind", TextAt(resource, {"kind"})},
+                           {"name", TextAt(resource, {"name"})}});
+    }
+    BeginAutomatedSync(wanted, healed + 1, resources, before);
   }
 
-  json AutomatedOperation(const Revisions& target, int heal_attempts) const {
-    json sync = json::object();
+  json AutomatedOperation(const Revisions& target, int heal_attempts, const json& resources) const {
+    json sync = {{"autoHealAttemptsCount", heal_attempts},
+                 {"prune", At(spec_, {"syncPolicy", "automated", "prune"})},
+                 {"syncOptions", At(spec_, {"syncPolicy", "syncOptions"})},
+                 {"resources", resources}};
     if (target.several) {
+      sync["sources"] = target.sources;
       sync["revisions"] = target.revisions;
     } else {
+      sync["source"] = target.sources.front();
       sync["revision"] = target.revisions.front();
     }
-    if (heal_attempts > 0) sync["selfHealAttemptsCount"] = heal_attempts;
-    if (TrueAt(spec_, {"syncPolicy", "automated", "prune"})) sync["prune"] = true;
-    const json& options = At(spec_, {"syncPolicy", "syncOptions"});
-    if (options.is_array()) sync["syncOptions"] = options;
     const json& retry = At(spec_, {"syncPolicy", "retry"});
-    return {{"initiatedBy", {{"automated", true}}},
-            {"retry", retry.is_object() ? WithoutNulls(retry) : json{{"limit", kAutomatedRetries}}},
-            {"sync", std::move(sync)}};
+    return WrittenOperation(
+        {{"initiatedBy", {{"automated", true}}},
+         {"retry", retry.is_object() ? retry : json{{"limit", kAutomatedRetries}}},
+         {"sync", std::move(sync)}});
   }
 
-  void SyncItself(int heal_attempts) {
-    json next = app_;
-    next["operation"] = AutomatedOperation(Target(), heal_attempts);
-    next["status"].erase("operationState");
-    Write(next, "began an automated sync");
-    (*step_.patch)["metadata"]["resourceVersion"] = TextAt(app_, {"metadata", "resourceVersion"});
+  // One write of the whole Application, refused when somebody else wrote.
+  void BeginAutomatedSync(const Revisions& target, int heal_attempts, const json& resources,
+                          json status) {
+    status.erase("operationState");
+    json patch = json::array();
+    const std::string version = TextAt(app_, {"metadata", "resourceVersion"});
+    if (!version.empty()) {
+      patch.push_back(
+          {{"op", "replace"}, {"path", "/metadata/resourceVersion"}, {"value", version}});
+    }
+    patch.push_back({{"op", "add"},
+                     {"path", "/operation"},
+                     {"value", AutomatedOperation(target, heal_attempts, resources)}});
+    patch.push_back({{"op", "add"}, {"path", "/status"}, {"value", std::move(status)}});
+    JsonPatch(std::move(patch));
+    step_.what = "; began an automated sync";
   }
 
   const json& app_;
@@ -702,6 +1111,7 @@ class Reconciler {
   const absl::Time now_;
   const Settings& settings_;
   const Orders orders_;
+  const json applied_;
   Step step_;
 };
 

@@ -5,6 +5,8 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "absl/time/time.h"
 
@@ -28,29 +30,44 @@ struct Memory {
   // alone.
   std::optional<absl::Time> attempt_began;
   std::optional<absl::Time> ended;
-  // The outcome of the last comparison that was stored.
-  nlohmann::json compared;
+  // When it compares without being asked: after an operation, and for the next self-heal.
+  std::optional<absl::Time> refresh_at;
+  // What each resource was applied from, by kind; null: it is as the Application says.
+  nlohmann::json applied;
+  // What the last comparison saw of the cluster; null: nothing is known of it.
+  nlohmann::json seen;
+  // The drift that a sync has put right since it was ordered.
+  std::string healed_drift;
+  // Whether the Application was synced automatically, and healed, when it was looked at last.
+  std::optional<std::pair<bool, bool>> automation;
+};
+
+// One request to the API server.
+struct Write {
+  enum class Kind { kMergePatch, kJsonPatch };
+  Kind kind = Kind::kMergePatch;
+  nlohmann::json body;
 };
 
 // What to do next with an Application.
 struct Step {
-  // A merge patch (RFC 7386); none: nothing to do now. It names the resourceVersion where Argo CD
-  // has its write refused when somebody else wrote: before an operation of its own.
-  std::optional<nlohmann::json> patch;
-  // It is to be decided again on what the API server has now: an operation is about to be taken up,
-  // and what is known of it may be old.
+  // In this order, each once the one before it was stored; none: nothing to do now. They lock
+  // where Argo CD's do: before an operation of its own.
+  std::vector<Write> writes;
+  // It is to be decided again on what the API server has now, as Argo CD reads an Application each
+  // time that it works on its operation.
   bool on_live_read = false;
   // For the log: "took up an operation".
   std::string what;
-  // The memory once the patch is stored; at once when there is none.
+  // The memory once everything is stored; at once when there is nothing to write.
   Memory memory;
-  // When to look again if nothing changes before; infinite: never. Without a meaning beside a
-  // patch.
+  // When to look again if nothing changes before; infinite: never. Without a meaning beside
+  // writes.
   absl::Duration look_again = absl::InfiniteDuration();
 };
 
 // What Argo CD's controller would do next with `application` at `now`, under the orders in its
-// annotations (orders.h). Applies one step at a time: once its patch is stored, and whenever the
+// annotations (orders.h). Applies one step at a time: once its writes are stored, and whenever the
 // Application changes, it is asked again. Any JSON is taken; of what is not as Argo CD has it,
 // nothing is done.
 Step NextStep(const nlohmann::json& application, const Memory& memory, absl::Time now,
