@@ -2,7 +2,11 @@
 #include "tests/argocd_standin/orders.h"
 
 #include <algorithm>
+#include <utility>
 
+#include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
+#include "absl/strings/str_split.h"
 #include "server/base/strings.h"
 #include "server/options/options.h"
 #include "tests/argocd_standin/json_access.h"
@@ -65,6 +69,19 @@ class Reader {
   std::vector<std::string>& problems_;
 };
 
+void ReadRevisions(const std::string& text, Orders& orders) {
+  if (!absl::StrContains(text, '=')) {
+    orders.revision = text;
+    return;
+  }
+  for (const absl::string_view entry : absl::StrSplit(text, ',', absl::SkipWhitespace())) {
+    const std::pair<std::string, std::string> named =
+        absl::StrSplit(entry, absl::MaxSplits('=', 1));
+    orders.revisions.emplace(absl::StripAsciiWhitespace(named.first),
+                             absl::StripAsciiWhitespace(named.second));
+  }
+}
+
 }  // namespace
 
 const std::vector<OrderHelp>& OrderHelps() {
@@ -81,7 +98,8 @@ const std::vector<OrderHelp>& OrderHelps() {
       {"drift", "NAME", "the Application is OutOfSync until the next sync; with \"true\" for good"},
       {"condition", "TYPE=MESSAGE", "comparisons end with that condition, such as ComparisonError"},
       {"no-reconcile", "true", "nothing is compared: reconciledAt and refresh requests stay"},
-      {"revision", "COMMIT", "what git branches and tags resolve to"},
+      {"revision", "COMMIT|NAME=COMMIT,...",
+       "what git branches and tags resolve to; with names, others are not found"},
       {"deployed", "true", "an Application without any operation counts as deployed as it is"},
   };
   return helps;
@@ -106,7 +124,7 @@ Orders OrdersOf(const json& application) {
   orders.deployed = reader.Flag("deployed");
   orders.lose_sync_result = reader.Flag("lose-sync-result");
   orders.no_reconcile = reader.Flag("no-reconcile");
-  orders.revision = reader.Text("revision").value_or("");
+  ReadRevisions(reader.Text("revision").value_or(""), orders);
   orders.sync_duration = reader.Duration("sync-duration");
   if (const auto condition = reader.Text("condition")) {
     const auto equals = condition->find('=');

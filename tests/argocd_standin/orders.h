@@ -2,6 +2,7 @@
 #ifndef GANTRY_TESTS_ARGOCD_STANDIN_ORDERS_H_
 #define GANTRY_TESTS_ARGOCD_STANDIN_ORDERS_H_
 
+#include <map>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
@@ -44,6 +45,8 @@ struct Orders {
   std::string condition;          // the type of a condition; empty: none
   std::string condition_message;
   std::string revision;  // what branches and tags resolve to; empty: made up
+  // What they resolve to by name; others are not there then. Empty: all are.
+  std::map<std::string, std::string> revisions;
   std::optional<absl::Duration> sync_duration;
 
   // Annotations that were not understood and count for nothing, in words.

@@ -11,6 +11,7 @@ using nlohmann::json;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
+using ::testing::Pair;
 
 Orders Read(const json& annotations) {
   return OrdersOf({{"metadata", {{"annotations", annotations}}}});
@@ -56,6 +57,9 @@ TEST(OrdersTest, SomeHaveFurtherValues) {
   EXPECT_EQ(Read({{"standin.gantry.dev/hang", "false"}}).hang, Hang::kNot);
   EXPECT_EQ(Read({{"standin.gantry.dev/drift", "false"}}).drift, std::nullopt);
   EXPECT_TRUE(Read({{"standin.gantry.dev/degrade", ""}}).degrade);
+  const Orders named = Read({{"standin.gantry.dev/revision", "main=c1, v1 =c2"}});
+  EXPECT_EQ(named.revision, "");
+  EXPECT_THAT(named.revisions, ElementsAre(Pair("main", "c1"), Pair("v1", "c2")));
 }
 
 TEST(OrdersTest, WhatIsNotUnderstoodIsSaidAndCountsForNothing) {

@@ -87,6 +87,12 @@ std::string PointerTo(std::string_view annotation) {
                       absl::StrReplaceAll(base::ToAbsl(annotation), {{"~", "~0"}, {"/", "~1"}}));
 }
 
+// A branch or a tag, no commit.
+bool IsNameInGit(const json& source) {
+  return !source.contains("chart") && !absl::StartsWith(TextAt(source, {"repoURL"}), "oci://") &&
+         !IsCommit(TextAt(source, {"targetRevision"}));
+}
+
 // Sources with their revisions, as a syncResult or a history entry has them.
 struct Revisions {
   bool several = false;  // the Application has `sources`
@@ -113,15 +119,28 @@ Revisions FromJson(const json& object) {
   return of;
 }
 
-// Looks the revisions up: those that are given, or the sources' own.
-void Resolve(std::string_view branch_revision, Revisions& of) {
-  of.revisions.resize(of.revisions.size() == of.sources.size() ? of.sources.size() : 0);
-  of.revisions.resize(of.sources.size());
+// Looks the revisions up: those that are given, or the sources' own. Returns why one cannot be,
+// in Argo CD's words; empty when all can.
+std::string Resolve(const Orders& orders, Revisions& of) {
+  if (of.revisions.size() != of.sources.size()) of.revisions.assign(of.sources.size(), "");
   for (std::size_t i = 0; i < of.sources.size(); ++i) {
     json source = of.sources[i];
     if (!of.revisions[i].empty()) source["targetRevision"] = of.revisions[i];
-    of.revisions[i] = ResolveRevision(source, branch_revision);
+    const std::string name = TextAt(source, {"targetRevision"});
+    std::string named = orders.revision;
+    if (!orders.revisions.empty() && IsNameInGit(source)) {
+      const auto found = orders.revisions.find(name.empty() ? "HEAD" : name);
+      if (found == orders.revisions.end()) {
+        return base::StrCat("Failed to load target state: failed to generate manifest for source ",
+                            i + 1, " of ", of.sources.size(),
+                            ": rpc error: code = Unknown desc = unable to resolve '", name,
+                            "' to a commit SHA: revision not found");
+      }
+      named = found->second;
+    }
+    of.revisions[i] = ResolveRevision(source, named);
   }
+  return "";
 }
 
 // What is deployed of them: the same whatever branch or tag it was called by.
@@ -451,23 +470,30 @@ class Reconciler {
       return WriteState(state, "left an operation blocked by a sync window");
     }
     // Argo CD compares before it syncs, and each time that it looks at a sync in progress.
+    std::string problem;
     if (CannotCompare()) {
-      return Fail(kError, base::StrCat(orders_.condition, ": ", orders_.condition_message), state);
+      problem = base::StrCat(orders_.condition, ": ", orders_.condition_message);
+    } else if (const std::string unresolved = ResolveRevisions(state); !unresolved.empty()) {
+      problem = base::StrCat("ComparisonError: ", unresolved);
     }
-    ResolveRevisions(state);
+    if (!problem.empty()) return Fail(kError, problem, state);
     if (terminating) return Terminate(state);
     Sync(state);
   }
 
-  void ResolveRevisions(json& state) const {
+  std::string ResolveRevisions(json& state) const {
     json& result = state["syncResult"];
     Revisions of = FromJson(result);
     const bool local = IsFilledArray(At(state, {"operation", "sync", "manifests"}));
-    if (!local) Resolve(orders_.revision, of);
+    if (!local) {
+      std::string problem = Resolve(orders_, of);
+      if (!problem.empty()) return problem;
+    }
     result["revision"] = of.several ? "" : of.revisions.front();
     result.erase("revisions");
     // Of manifests that came with the operation no source has a revision.
     if (of.several && !local) result["revisions"] = of.revisions;
+    return "";
   }
 
   void Sync(json& state) {
@@ -478,6 +504,7 @@ class Reconciler {
     }
     const bool whole = !IsFilledArray(At(operation, {"sync", "resources"}));
     const bool hook = orders_.hang == Hang::kHook && whole;
+    if (TrueAt(operation, {"sync", "dryRun"})) return DryRun(covered, state);
     const bool begun = IsFilledArray(At(state, {"syncResult", "resources"}));
     if (!begun && !memory_.attempt_began) step_.memory.attempt_began = now_;
     // Of one wave without hooks nothing is written before it is through.
@@ -495,11 +522,26 @@ class Reconciler {
     for (const Resource& resource : covered) kinds.push_back(resource.kind);
     AddResources(kinds, !orders_.fail, state);
     if (orders_.fail) {
-      return Fail(kFailed,
-                  base::StrCat("one or more objects failed to apply, reason: ", FailReason()),
-                  state);
+      return Fail(
+          kFailed,
+          base::StrCat("one or more synchronization tasks completed unsuccessfully, reason: ",
+                       FailReason()),
+          state);
     }
     End(kSucceeded, std::string(kSyncedMessage), state);
+  }
+
+  // All is over once everything was validated.
+  void DryRun(const std::vector<Resource>& covered, json& state) {
+    if (!memory_.attempt_began) step_.memory.attempt_began = now_;
+    const absl::Time due =
+        *step_.memory.attempt_began + orders_.sync_duration.value_or(settings_.sync_duration);
+    if (now_ < due) return LookAgainAt(due);
+    json kinds = json::array();
+    for (const Resource& resource : covered) kinds.push_back(resource.kind);
+    AddResources(kinds, !orders_.fail, state);
+    if (orders_.fail) return Fail(kFailed, "one or more objects failed to apply (dry run)", state);
+    End(kSucceeded, "successfully synced (no more tasks)", state);
   }
 
   void Begin(bool hook, const Resource& first, json& state) {
@@ -509,6 +551,7 @@ class Reconciler {
       job["hookType"] = job["syncPhase"] = "PreSync";
       job["hookPhase"] = kRunning;
       job["status"] = "Synced";
+      job["images"] = json::array({"registry.example.com/hook:1"});
       job["message"] = base::StrCat("job.batch/", Name(), "-presync created");
       state["syncResult"]["resources"] = json::array({job});
       state["message"] =
@@ -657,6 +700,7 @@ class Reconciler {
     std::string health;
     std::string health_message;
     json source_types = json::array();
+    std::string problem;  // the message of a ComparisonError; empty: there is none
   };
 
   // What the Application asks for.
@@ -664,7 +708,7 @@ class Reconciler {
     Revisions target;
     target.several = HasSeveralSources(spec_);
     target.sources = argocd_standin::SourcesOf(spec_);
-    Resolve(orders_.revision, target);
+    Resolve(orders_, target);
     return target;
   }
 
@@ -707,9 +751,24 @@ class Reconciler {
     return absl::InfinitePast();
   }
 
+  // The names of the Jobs that the last operation ran.
+  json Hooks() const {
+    json hooks = json::array();
+    const json& results = At(state_, {"syncResult", "resources"});
+    if (!results.is_array()) return hooks;
+    for (const json& result : results) {
+      if (!TextAt(result, {"hookType"}).empty()) hooks.push_back(TextAt(result, {"name"}));
+    }
+    return hooks;
+  }
+
   // What a comparison would see of the cluster now.
   json Seen() const {
-    return {{"applied", applied_}, {"drifted", Drifted()}, {"health", Health()}};
+    return {{"applied", applied_},
+            {"drifted", Drifted()},
+            {"health", Health()},
+            {"hooks", Hooks()},
+            {"ordered", OrderedConditions()}};
   }
   json OrderedConditions() const {
     if (orders_.condition.empty()) return json::array();
@@ -728,9 +787,50 @@ class Reconciler {
     return stored;
   }
 
+  // Lists the resources with the state of each, and returns whether all are as they should be.
+  bool CompareResources(const Revisions& target, bool local, bool failed,
+                        std::vector<json>& resources) const {
+    json deploys = Deploys(target);
+    if (local) {
+      deploys = Deploys(FromJson(At(state_, {"syncResult"})));
+      deploys["manifests"] = At(state_, {"operation", "sync", "manifests"});
+    }
+    bool same = !HasChangedNamespaceMetadata();
+    for (const Resource& resource : {kDeployment, kService}) {
+      json entry = Describe(resource);
+      const std::string kind(resource.kind);
+      const json& live = At(applied_, {kind.c_str()});
+      if (failed) {
+        // All that is there looks superfluous.
+        if (live.is_null()) continue;
+        entry["status"] = "Unknown";
+        entry["requiresPruning"] = true;
+      } else {
+        const bool drifted = resource.kind == kDeployment.kind && Drifted();
+        const bool synced = !drifted && live == deploys;
+        same = same && synced;
+        entry["status"] = synced ? "Synced" : "OutOfSync";
+        if (resource.wave != 0) entry["syncWave"] = resource.wave;
+      }
+      resources.push_back(std::move(entry));
+    }
+    for (const json& hook : Hooks()) {
+      json entry = Describe(kHookJob);
+      entry["name"] = hook;
+      entry["hook"] = entry["requiresPruning"] = true;
+      resources.push_back(std::move(entry));
+    }
+    const auto key = [](const json& entry) {
+      return base::StrCat(TextAt(entry, {"group"}), "/", TextAt(entry, {"kind"}));
+    };
+    std::sort(resources.begin(), resources.end(),
+              [&](const json& a, const json& b) { return key(a) < key(b); });
+    return same;
+  }
+
   Comparison CompareNow(Level level) const {
     Comparison found;
-    const bool failed = orders_.condition == "ComparisonError";
+    if (orders_.condition == "ComparisonError") found.problem = orders_.condition_message;
     Revisions target;
     target.several = HasSeveralSources(spec_);
     target.sources = argocd_standin::SourcesOf(spec_);
@@ -742,32 +842,18 @@ class Reconciler {
     }
     const json& manifests = At(state_, {"operation", "sync", "manifests"});
     const bool local = IsFilledArray(manifests);
-    if (!failed && !local) {
-      Resolve(orders_.revision, target);
+    Revisions resolved = target;
+    if (!local && found.problem.empty()) found.problem = Resolve(orders_, resolved);
+    const bool failed = !found.problem.empty();
+    if (!local && !failed) {
+      target = resolved;
     } else if (target.several) {
       target.revisions.clear();
     } else if (level != Level::kRecent) {
       // It stays as it was asked for.
       target.revisions = {TextAt(target.sources.front(), {"targetRevision"})};
     }
-
-    json deploys = Deploys(target);
-    if (local) deploys = Deploys(FromJson(At(state_, {"syncResult"})));
-    if (local) deploys["manifests"] = manifests;
-    bool same = !HasChangedNamespaceMetadata();
-    for (const Resource& resource : {kDeployment, kService}) {
-      json entry = Describe(resource);
-      if (resource.wave != 0) entry["syncWave"] = resource.wave;
-      const bool drifted = resource.kind == kDeployment.kind && Drifted();
-      const std::string kind(resource.kind);
-      const bool synced = !drifted && At(applied_, {kind.c_str()}) == deploys;
-      same = same && synced;
-      entry["status"] = failed ? "Unknown" : synced ? "Synced" : "OutOfSync";
-      found.resources.push_back(std::move(entry));
-    }
-    // Argo CD sorts them by group, kind, namespace and name.
-    std::reverse(found.resources.begin(), found.resources.end());
-
+    const bool same = CompareResources(target, local, failed, found.resources);
     found.sync = {{"status", failed ? "Unknown"
                              : same ? "Synced"
                                     : "OutOfSync"},
@@ -783,6 +869,11 @@ class Reconciler {
     }
     if (!failed && !local) {
       for (const json& source : target.sources) found.source_types.push_back(SourceType(source));
+    }
+    // When nothing is known of what is wanted, nothing is missed.
+    if (failed && applied_.empty() && Health() == "Missing") {
+      found.health = "Healthy";
+      return found;
     }
     found.health = Health();
     if (found.health != "Healthy" && found.health != "Missing") {
@@ -824,7 +915,8 @@ class Reconciler {
       ask_if((automated && !memory_.automation->first) || (heals && !memory_.automation->second));
     }
     // That something is wrong is told at once, whenever Argo CD would have found out.
-    ask_if(OrderedConditions() != StoredConditions());
+    ask_if(OrderedConditions() !=
+           (memory_.seen.is_null() ? StoredConditions() : At(memory_.seen, {"ordered"})));
 
     const auto reconciled = TimeAt(status, {"reconciledAt"});
     ask_if(!reconciled);
@@ -889,6 +981,9 @@ class Reconciler {
       KeepSyncError(before, conditions);
     } else {
       const Comparison found = CompareNow(level);
+      if (!found.problem.empty() && conditions.empty()) {
+        conditions.push_back({{"type", "ComparisonError"}, {"message", found.problem}});
+      }
       NormalizeSpec();
       // An operation is begun before the comparison is written.
       if (orders_.sync_window) {

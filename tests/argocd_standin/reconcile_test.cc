@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "tests/argocd_standin/json_access.h"
+#include "tests/argocd_standin/played_application.h"
 #include "tests/argocd_standin/revision.h"
 
 namespace gantry::argocd_standin {
@@ -21,112 +22,7 @@ using ::testing::IsEmpty;
 using ::testing::Not;
 using ::testing::SizeIs;
 
-constexpr char kOld[] = "1111111111111111111111111111111111111111";
-constexpr char kNew[] = "2222222222222222222222222222222222222222";
-constexpr char kRefresh[] = "argocd.argoproj.io/refresh";
-
-// One Application, the controller's memory of it, and the time; steps are stored as they come.
-class ReconcileTest : public testing::Test {
- protected:
-  ReconcileTest() {
-    settings_.sync_duration = absl::Seconds(3);
-    settings_.refresh_delay = absl::Seconds(2);
-    settings_.health_duration = absl::Seconds(10);
-    settings_.resync = absl::ZeroDuration();
-  }
-
-  Step Next() const { return NextStep(app_, memory_, now_, settings_); }
-
-  void Store(const Write& write) {
-    writes_.push_back(write.body);
-    if (write.kind == Write::Kind::kMergePatch) {
-      app_.merge_patch(write.body);
-    } else {
-      app_ = app_.patch(write.body);
-    }
-    moments_.push_back(app_);
-  }
-  // Carries out one step.
-  void Do(const Step& step) {
-    memory_ = step.memory;
-    if (step.writes.empty()) return;
-    steps_.push_back(step.what);
-    for (const Write& write : step.writes) Store(write);
-  }
-  // Carries out every step that is due now; returns what they were, and when to look again.
-  absl::Duration Settle() {
-    for (int i = 0; i < 20; ++i) {
-      const Step step = Next();
-      Do(step);
-      if (step.writes.empty()) return step.look_again;
-    }
-    ADD_FAILURE() << "it does not settle: " << app_.dump(2);
-    return absl::InfiniteDuration();
-  }
-
-  void Advance(absl::Duration duration) { now_ += duration; }
-  absl::Duration SettleAfter(absl::Duration duration) {
-    Advance(duration);
-    return Settle();
-  }
-
-  void Order(const std::string& name, const std::string& value) {
-    app_["metadata"]["annotations"]["standin.gantry.dev/" + name] = value;
-  }
-  void Countermand(const std::string& name) {
-    app_["metadata"]["annotations"].erase("standin.gantry.dev/" + name);
-  }
-  // As whoever asks for an operation does: nothing is left of the last one.
-  void Request(json operation = {{"sync", json::object()},
-                                 {"info", {{{"name", "Reason"}, {"value", "test"}}}}}) {
-    app_["operation"] = std::move(operation);
-    app_.merge_patch({{"status", {{"operationState", nullptr}}}});
-  }
-  // A complete sync with all that follows.
-  void Sync() {
-    Request();
-    Settle();
-    SettleAfter(settings_.sync_duration);
-    SettleAfter(settings_.refresh_delay);
-    SettleAfter(settings_.health_duration);
-    ASSERT_EQ(Sync("status"), "Synced");
-    ASSERT_EQ(Health(), "Healthy");
-    Forget();
-  }
-  void Forget() {
-    steps_.clear();
-    writes_.clear();
-    moments_.clear();
-  }
-
-  const json& State() const { return At(app_, {"status", "operationState"}); }
-  std::string Phase() const { return TextAt(State(), {"phase"}); }
-  std::string Message() const { return TextAt(State(), {"message"}); }
-  std::string Health() const { return TextAt(app_, {"status", "health", "status"}); }
-  std::string Sync(const char* key) const { return TextAt(app_, {"status", "sync", key}); }
-  std::string ReconciledAt() const { return TextAt(app_, {"status", "reconciledAt"}); }
-  bool HasOperation() const { return app_.contains("operation"); }
-  bool HasRefresh() const { return app_["metadata"]["annotations"].contains(kRefresh); }
-  std::string Now() const {
-    return absl::FormatTime("%Y-%m-%dT%H:%M:%SZ", now_, absl::UTCTimeZone());
-  }
-
-  Settings settings_;
-  absl::Time now_ = absl::FromUnixSeconds(1'700'000'000) + absl::Milliseconds(700);
-  Memory memory_;
-  json app_ = {{"metadata",
-                {{"name", "web"},
-                 {"namespace", "argocd"},
-                 {"resourceVersion", "7"},
-                 {"annotations", json::object()}}},
-               {"spec",
-                {{"source", {{"repoURL", "r"}, {"path", "p"}, {"targetRevision", kOld}}},
-                 {"destination", {{"server", "here"}, {"namespace", "shop"}}}}}};
-  // What was done: in words, the bodies of the requests, and the Application after each of them.
-  std::vector<std::string> steps_;
-  std::vector<json> writes_;
-  std::vector<json> moments_;
-};
+class ReconcileTest : public PlayedApplication {};
 
 // ---- Operations ----
 
@@ -355,8 +251,9 @@ TEST_F(ReconcileTest, ADryRunDeploysNothingAndIsNotCompared) {
   SettleAfter(absl::Seconds(3));
   EXPECT_EQ(SettleAfter(absl::Seconds(2)), absl::InfiniteDuration());
   EXPECT_EQ(Phase(), "Succeeded");
-  EXPECT_EQ(Message(), "successfully synced (all tasks run)");
+  EXPECT_EQ(Message(), "successfully synced (no more tasks)");
   EXPECT_EQ(TextAt(State(), {"syncResult", "revision"}), kOld);
+  ASSERT_THAT(State()["syncResult"]["resources"], SizeIs(2));
   for (const json& resource : State()["syncResult"]["resources"]) {
     EXPECT_EQ(resource["hookPhase"], "Succeeded");
     EXPECT_EQ(resource["status"], "Synced");
@@ -368,6 +265,16 @@ TEST_F(ReconcileTest, ADryRunDeploysNothingAndIsNotCompared) {
   app_["metadata"]["annotations"][kRefresh] = "normal";
   Settle();
   EXPECT_EQ(Sync("status"), "OutOfSync");
+}
+
+TEST_F(ReconcileTest, ADryRunCanFail) {
+  Settle();
+  Order("fail", "no quota");
+  Request({{"sync", {{"dryRun", true}}}});
+  Settle();
+  SettleAfter(absl::Seconds(3));
+  EXPECT_EQ(Phase(), "Failed");
+  EXPECT_EQ(Message(), "one or more objects failed to apply (dry run)");
 }
 
 TEST_F(ReconcileTest, ASyncOfSomeResourcesIsNotInTheHistory) {
@@ -613,6 +520,13 @@ TEST_F(ReconcileTest, ATerminatedHookIsSaidToBe) {
   EXPECT_EQ(hook["hookType"], "PreSync");
   EXPECT_EQ(hook["hookPhase"], "Running");
   EXPECT_EQ(Health(), "Missing") << "nothing else was applied";
+  EXPECT_EQ(app_["status"]["resources"][2], json({{"group", "batch"},
+                                                  {"version", "v1"},
+                                                  {"kind", "Job"},
+                                                  {"namespace", "shop"},
+                                                  {"name", "web-presync"},
+                                                  {"hook", true},
+                                                  {"requiresPruning", true}}));
   app_["status"]["operationState"]["phase"] = "Terminating";
   Settle();
   hook["hookPhase"] = "Failed";
@@ -709,11 +623,13 @@ TEST_P(EndTest, AnOperationEndsAsOrdered) {
 
 INSTANTIATE_TEST_SUITE_P(
     All, EndTest,
-    testing::Values(EndCase{"Failed", "fail", "no quota", "Failed",
-                            "one or more objects failed to apply, reason: no quota"},
-                    EndCase{"FailedWithoutMessage", "fail", "", "Failed",
-                            "one or more objects failed to apply, reason: the object was refused"},
-                    EndCase{"Error", "error", "no manifests", "Error", "no manifests"}),
+    testing::Values(
+        EndCase{"Failed", "fail", "no quota", "Failed",
+                "one or more synchronization tasks completed unsuccessfully, reason: no quota"},
+        EndCase{"FailedWithoutMessage", "fail", "", "Failed",
+                "one or more synchronization tasks completed unsuccessfully, reason: the object "
+                "was refused"},
+        EndCase{"Error", "error", "no manifests", "Error", "no manifests"}),
     [](const testing::TestParamInfo<EndCase>& instance) { return instance.param.name; });
 
 TEST_F(ReconcileTest, AFailureIsOneOfTheLastResource) {
@@ -746,7 +662,8 @@ TEST_F(ReconcileTest, AFailureIsRetriedAsTheOperationSays) {
   EXPECT_EQ(TextAt(State(), {"finishedAt"}), Now());
   EXPECT_EQ(State()["retryCount"], 1);
   EXPECT_EQ(Message(),
-            "one or more objects failed to apply, reason: no quota. Retrying attempt #1 at "
+            "one or more synchronization tasks completed unsuccessfully, reason: no quota. "
+            "Retrying attempt #1 at "
             "2023-11-14T22:13:33Z.");
   EXPECT_TRUE(HasOperation());
   EXPECT_TRUE(State().contains("syncResult"));
@@ -766,7 +683,9 @@ TEST_F(ReconcileTest, AFailureIsRetriedAsTheOperationSays) {
   SettleAfter(absl::Seconds(30));
   SettleAfter(absl::Seconds(3));
   EXPECT_EQ(Phase(), "Failed");
-  EXPECT_EQ(Message(), "one or more objects failed to apply, reason: no quota (retried 2 times).");
+  EXPECT_EQ(Message(),
+            "one or more synchronization tasks completed unsuccessfully, reason: no quota (retried "
+            "2 times).");
   EXPECT_FALSE(HasOperation());
 }
 
@@ -794,7 +713,8 @@ TEST_F(ReconcileTest, ARetryPolicyThatIsNotUnderstoodIsAnError) {
   SettleAfter(absl::Seconds(3));
   EXPECT_EQ(Phase(), "Error");
   EXPECT_EQ(Message(),
-            "one or more objects failed to apply, reason: no quota (failed to retry: unable to "
+            "one or more synchronization tasks completed unsuccessfully, reason: no quota (failed "
+            "to retry: unable to "
             "parse x as a duration)");
 }
 
@@ -1149,6 +1069,7 @@ TEST_F(ReconcileTest, AComparisonErrorIsReconciledAndLeavesSyncUnknown) {
   EXPECT_EQ(Sync("revision"), "main") << "as it was asked for: it was not resolved";
   EXPECT_EQ(Health(), "Healthy");
   EXPECT_EQ(app_["status"]["resources"][0]["status"], "Unknown");
+  EXPECT_EQ(app_["status"]["resources"][0]["requiresPruning"], true);
   EXPECT_FALSE(app_["status"].contains("sourceType"));
   EXPECT_EQ(ReconciledAt(), Now());
   EXPECT_EQ(app_["status"]["conditions"], json::array({{{"type", "ComparisonError"},
@@ -1159,6 +1080,14 @@ TEST_F(ReconcileTest, AComparisonErrorIsReconciledAndLeavesSyncUnknown) {
   EXPECT_FALSE(app_["status"].contains("conditions"));
   EXPECT_EQ(Sync("status"), "Synced");
   EXPECT_EQ(Sync("revision").size(), 40u);
+}
+
+TEST_F(ReconcileTest, OfWhatCannotBeComparedNothingIsMissing) {
+  Order("condition", "ComparisonError=no such branch");
+  Settle();
+  EXPECT_EQ(Sync("status"), "Unknown");
+  EXPECT_EQ(Health(), "Healthy");
+  EXPECT_FALSE(app_["status"].contains("resources"));
 }
 
 TEST_F(ReconcileTest, AnInvalidSpecIsNeverReconciledButRefreshesAreAnswered) {
@@ -1286,6 +1215,42 @@ TEST_F(ReconcileTest, ABranchThatMovedIsNoticedByTheNextComparisonOfRevisions) {
   Settle();
   EXPECT_EQ(Sync("revision"), kNew);
   EXPECT_EQ(Sync("status"), "OutOfSync");
+}
+
+TEST_F(ReconcileTest, ANameThatIsNotThereCannotBeCompared) {
+  const std::string problem =
+      "Failed to load target state: failed to generate manifest for source 1 of 1: rpc error: code "
+      "= Unknown desc = unable to resolve 'nosuch' to a commit SHA: revision not found";
+  app_["spec"]["source"]["targetRevision"] = "main";
+  Order("revision", std::string("main=") + kOld + ",v2=" + kNew);
+  Settle();
+  Sync();
+  EXPECT_EQ(Sync("revision"), kOld);
+  Advance(absl::Minutes(1));
+  app_["spec"]["source"]["targetRevision"] = "v2";
+  Settle();
+  EXPECT_EQ(Sync("revision"), kNew);
+
+  // An operation that asks for it fails, and nothing else.
+  Request({{"sync", {{"revision", "nosuch"}}}});
+  Settle();
+  SettleAfter(absl::Seconds(2));
+  EXPECT_EQ(Phase(), "Error");
+  EXPECT_EQ(Message(), "ComparisonError: " + problem);
+  EXPECT_EQ(TextAt(State(), {"syncResult", "revision"}), "nosuch");
+  EXPECT_EQ(Sync("status"), "OutOfSync");
+  EXPECT_FALSE(app_["status"].contains("conditions"));
+
+  Advance(absl::Minutes(1));
+  app_["spec"]["source"]["targetRevision"] = "nosuch";
+  Settle();
+  EXPECT_EQ(Sync("status"), "Unknown");
+  EXPECT_EQ(Sync("revision"), "nosuch");
+  EXPECT_EQ(app_["status"]["conditions"][0]["message"], problem);
+  EXPECT_EQ(ReconciledAt(), Now());
+  Forget();
+  EXPECT_EQ(SettleAfter(absl::Minutes(1)), absl::InfiniteDuration());
+  EXPECT_THAT(steps_, IsEmpty());
 }
 
 TEST_F(ReconcileTest, AnOperationLooksUpWhatTheBranchIsThen) {
@@ -1446,10 +1411,12 @@ TEST_F(ReconcileTest, AnAutomatedSyncThatFailedIsNotRepeatedForTheSameRevision) 
   EXPECT_EQ(Phase(), "Failed");
   EXPECT_EQ(
       app_["status"]["conditions"],
-      json::array({{{"type", "SyncError"},
-                    {"message", std::string("Failed last sync attempt to [") + kOld +
-                                    "]: one or more objects failed to apply, reason: no quota"},
-                    {"lastTransitionTime", Now()}}}));
+      json::array(
+          {{{"type", "SyncError"},
+            {"message",
+             std::string("Failed last sync attempt to [") + kOld +
+                 "]: one or more synchronization tasks completed unsuccessfully, reason: no quota"},
+            {"lastTransitionTime", Now()}}}));
   Forget();
   EXPECT_EQ(SettleAfter(absl::Hours(1)), absl::InfiniteDuration());
   EXPECT_THAT(steps_, IsEmpty());

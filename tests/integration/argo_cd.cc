@@ -16,6 +16,10 @@ std::string SecondsAgo(int seconds) {
 void ArgoCd::TakeUp(const std::string& message) {
   const json application = api_.Get(path_);
   if (!application.contains("operation")) GiveUp(path_ + ": no operation is requested");
+  // Argo CD cannot store a state before its first comparison has written a status.
+  if (!application.contains("status")) {
+    api_.MergePatch(path_, {{"status", {{"sync", {{"status", "OutOfSync"}}}}}});
+  }
   json state = argocd_standin::NewOperationState(application.at("operation"), absl::Now());
   if (!message.empty()) {
     state["message"] = message;
