@@ -314,7 +314,7 @@ class Reconciler {
   // says; the present operation knows better.
   json Applied() const {
     json applied = memory_.applied;
-    if (!applied.is_object()) {
+    if (!applied.is_object() || applied.empty()) {
       applied = json::object();
       const json& history = At(app_, {"status", "history"});
       if (IsFilledArray(history)) {
@@ -768,6 +768,7 @@ class Reconciler {
             {"drifted", Drifted()},
             {"health", Health()},
             {"hooks", Hooks()},
+            {"namespaceDiffers", HasChangedNamespaceMetadata()},
             {"ordered", OrderedConditions()}};
   }
   json OrderedConditions() const {
@@ -909,7 +910,7 @@ class Reconciler {
     for (const char* key : {"destination", "ignoreDifferences"}) {
       ask_if(At(written, {key}) != At(stored, {key}));
     }
-    ask_if(HasChangedNamespaceMetadata());
+    ask_if(HasChangedNamespaceMetadata() && !TrueAt(memory_.seen, {"namespaceDiffers"}));
     const auto [automated, heals] = Automation();
     if (memory_.automation) {
       ask_if((automated && !memory_.automation->first) || (heals && !memory_.automation->second));
