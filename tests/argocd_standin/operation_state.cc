@@ -17,8 +17,6 @@ namespace {
 
 constexpr int kDefaultHistoryLimit = 10;
 
-bool IsFilledArray(const json& value) { return value.is_array() && !value.empty(); }
-
 // Begins again at the smallest after the largest, as integers do in Go.
 std::int64_t After(std::int64_t id) {
   return static_cast<std::int64_t>(static_cast<std::uint64_t>(id) + 1);

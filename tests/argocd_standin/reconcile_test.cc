@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "tests/argocd_standin/json_access.h"
+#include "tests/argocd_standin/merge_diff.h"
 #include "tests/argocd_standin/played_application.h"
 #include "tests/argocd_standin/revision.h"
 
