@@ -29,6 +29,8 @@ for suite in "${suites[@]}"; do
       phase "lint: contract, format, scripts"
       tools/lint-proto.sh
       tools/check-format.sh
+      tools/check-includes.py --self-test
+      tools/check-includes.py
       ;;
     asan)
       phase "control plane: assets"
