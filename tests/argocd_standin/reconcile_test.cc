@@ -624,13 +624,12 @@ TEST_P(EndTest, AnOperationEndsAsOrdered) {
 
 INSTANTIATE_TEST_SUITE_P(
     All, EndTest,
-    testing::Values(
-        EndCase{"Failed", "fail", "no quota", "Failed",
-                "one or more objects failed to apply, reason: no quota"},
-        EndCase{"FailedWithoutMessage", "fail", "", "Failed",
-                "one or more objects failed to apply, reason: the object "
-                "was refused"},
-        EndCase{"Error", "error", "no manifests", "Error", "no manifests"}),
+    testing::Values(EndCase{"Failed", "fail", "no quota", "Failed",
+                            "one or more objects failed to apply, reason: no quota"},
+                    EndCase{"FailedWithoutMessage", "fail", "", "Failed",
+                            "one or more objects failed to apply, reason: the object "
+                            "was refused"},
+                    EndCase{"Error", "error", "no manifests", "Error", "no manifests"}),
     [](const testing::TestParamInfo<EndCase>& instance) { return instance.param.name; });
 
 TEST_F(ReconcileTest, AFailureIsOneOfTheLastResource) {
@@ -1416,12 +1415,10 @@ TEST_F(ReconcileTest, AnAutomatedSyncThatFailedIsNotRepeatedForTheSameRevision) 
   EXPECT_EQ(Phase(), "Failed");
   EXPECT_EQ(
       app_["status"]["conditions"],
-      json::array(
-          {{{"type", "SyncError"},
-            {"message",
-             std::string("Failed last sync attempt to [") + kOld +
-                 "]: one or more objects failed to apply, reason: no quota"},
-            {"lastTransitionTime", Now()}}}));
+      json::array({{{"type", "SyncError"},
+                    {"message", std::string("Failed last sync attempt to [") + kOld +
+                                    "]: one or more objects failed to apply, reason: no quota"},
+                    {"lastTransitionTime", Now()}}}));
   Forget();
   EXPECT_EQ(SettleAfter(absl::Hours(1)), absl::InfiniteDuration());
   EXPECT_THAT(steps_, IsEmpty());
