@@ -198,7 +198,7 @@ std::string NamesOf(X509* certificate) {
       if (family == AF_INET || ASN1_STRING_length(name->d.iPAddress) == 16) {
         inet_ntop(family, ASN1_STRING_get0_data(name->d.iPAddress), text, sizeof text);
       }
-      texts.push_back(text);
+      texts.emplace_back(text);
     }
   }
   return texts.empty() ? "no name at all" : absl::StrJoin(texts, ", ");
@@ -315,9 +315,9 @@ Finding FindingIn(const std::string& message) {
 }  // namespace
 
 Finding Explain(const std::string& message, const std::function<Finding()>& probe) {
-  const Finding told = FindingIn(message);
+  Finding told = FindingIn(message);
   if (told.kind == Kind::kNoHttp2 || !probe) return told;
-  const Finding found = probe();
+  Finding found = probe();
   switch (told.kind) {
     case Kind::kBadCertificate:
       // The probe knows whose it is, and until when.
@@ -345,7 +345,7 @@ Finding Probe(const ServiceFlags& flags, const TlsMaterial& material, absl::Dura
   {
     Socket socket(limit);
     if (const std::optional<Kind> kind = socket.Connect(*addresses)) return {*kind, ""};
-    const Finding finding = ShakeHands(socket, target->host, material, flags.plaintext);
+    Finding finding = ShakeHands(socket, target->host, material, flags.plaintext);
     ERR_clear_error();
     if (finding.kind != Kind::kUnclear) return finding;
   }

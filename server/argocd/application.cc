@@ -31,17 +31,17 @@ std::string_view TypeName(element_type type) {
   }
 }
 
+// The member `key`, or nothing when it is absent or null.
+std::optional<element> Get(element object, std::string_view key) {
+  element found;
+  if (object.at_key(key).get(found) != simdjson::SUCCESS || found.is_null()) return std::nullopt;
+  return found;
+}
+
 // Reads fields of expected types and keeps the first thing that is wrong, so that the code that
 // reads an Application stays a plain list of its fields. Lives for one ParseApplication.
 class Reader {
  public:
-  // The member `key`, or nothing when it is absent or null.
-  std::optional<element> Get(element object, std::string_view key) const {
-    element found;
-    if (object.at_key(key).get(found) != simdjson::SUCCESS || found.is_null()) return std::nullopt;
-    return found;
-  }
-
   std::optional<element> Object(element parent, std::string_view key) {
     return Typed(parent, key, element_type::OBJECT, "an object");
   }
@@ -151,14 +151,14 @@ Source ReadSource(Reader& read, element json) {
   if (const auto kustomize = read.Object(json, "kustomize")) {
     source.kustomize = nlohmann::json::object();
     read.Array(*kustomize, "images", element_type::STRING, "a string");
-    if (const auto images = read.Get(*kustomize, "images")) {
+    if (const auto images = Get(*kustomize, "images")) {
       (*source.kustomize)["images"] = ToJson(*images);
     }
   }
   if (const auto helm = read.Object(json, "helm")) {
     source.helm = nlohmann::json::object();
     read.Array(*helm, "parameters", element_type::OBJECT, "an object");
-    if (const auto parameters = read.Get(*helm, "parameters")) {
+    if (const auto parameters = Get(*helm, "parameters")) {
       (*source.helm)["parameters"] = ToJson(*parameters);
     }
   }
@@ -171,7 +171,7 @@ Operation ReadOperation(Reader& read, element json) {
     operation.initiated_by = read.String(*initiator, "username");
     operation.automated = read.Bool(*initiator, "automated");
   }
-  operation.has_sync = read.Get(json, "sync").has_value();
+  operation.has_sync = Get(json, "sync").has_value();
   for (const element entry : read.Array(json, "info", element_type::OBJECT, "an object")) {
     operation.info.emplace(read.String(entry, "name"), read.String(entry, "value"));
   }
@@ -248,7 +248,7 @@ void ReadSpec(Reader& read, element spec, Application& application) {
   }
   if (const auto policy = read.Object(spec, "syncPolicy")) {
     read.Array(*policy, "syncOptions", element_type::STRING, "a string");
-    if (const auto options = read.Get(*policy, "syncOptions")) {
+    if (const auto options = Get(*policy, "syncOptions")) {
       application.sync_options = ToJson(*options);
     }
     if (const auto retry = read.Object(*policy, "retry")) application.retry = ToJson(*retry);

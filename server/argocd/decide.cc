@@ -7,6 +7,7 @@
 #include "absl/strings/str_join.h"
 #include "server/argocd/reached.h"
 #include "server/base/strings.h"
+#include "server/base/time_text.h"
 
 namespace gantry::argocd {
 namespace {
@@ -157,9 +158,8 @@ class Decision {
         return {.kind = Kind::kAwaitingRetry,
                 .attempt = next,
                 .retry_after = due - in_.now,
-                .message = base::StrCat(
-                    "Application ", name_, ": attempt ", made + 1, " starts no earlier than ",
-                    absl::FormatTime("%Y-%m-%dT%H:%M:%SZ", due, absl::UTCTimeZone()))};
+                .message = base::StrCat("Application ", name_, ": attempt ", made + 1,
+                                        " starts no earlier than ", base::TimeText(due))};
       }
     }
     return {.kind = Kind::kWrite,

@@ -54,8 +54,9 @@ absl::StatusOr<ServerUrl> ParseServerUrl(std::string_view url) {
   if (!parsed) return absl::ResourceExhaustedError("out of memory");
   const CURLUcode code = curl_url_set(parsed.get(), CURLUPART_URL, std::string(url).c_str(),
                                       CURLU_NON_SUPPORT_SCHEME | CURLU_PATH_AS_IS);
-  if (code != CURLUE_OK)
+  if (code != CURLUE_OK) {
     return refused(base::StrCat("is malformed (", curl_url_strerror(code), ")"));
+  }
   ServerUrl server;
   server.scheme = Part(parsed.get(), CURLUPART_SCHEME);
   if (server.scheme != "https" && server.scheme != "http") {

@@ -29,9 +29,6 @@ using nlohmann::json;
 using Kind = Verdict::Kind;
 using ApplicationPtr = std::shared_ptr<const argocd::Application>;
 
-// How often a pass is made again after a conflict before the caller is asked to come again.
-constexpr int kMaxConflicts = 5;
-constexpr absl::Duration kConflictBackoff = absl::Milliseconds(50);
 // After something that is likely to have passed by then.
 constexpr absl::Duration kPassingFailureRetry = absl::Seconds(2);
 // For giving back attempts that were recorded and not made, also when the caller has gone.
@@ -216,7 +213,7 @@ class Execution {
           Answer(v1::STEP_STATUS_ERRORED, ReasonOf(errored->verdict.kind), MessageOf(IsError)));
     }
     const auto is_done = [](Kind kind) { return kind == Kind::kDone; };
-    if (!FirstWhere(std::not_fn(is_done))) return Succeed(*stage);
+    if (FirstWhere(std::not_fn(is_done)) == nullptr) return Succeed(*stage);
 
     const bool writes = FirstWhere([](Kind kind) { return kind == Kind::kWrite; }) != nullptr;
     if (request_.dry_run()) return Waiting(writes ? "dry run, nothing was written: " : "dry run: ");
@@ -577,7 +574,7 @@ class Execution {
     stages::StepRecord& step = PrepareStep(stage.record, /*writes=*/true);
     stages::RecordAnswer(stage.record, step, v1::STEP_STATUS_RUNNING,
                          v1::STEP_REASON_OPERATION_RUNNING, "", deps_.clock.Now());
-    const absl::StatusOr<bool> saved = Save(stage);
+    absl::StatusOr<bool> saved = Save(stage);
     if (!saved.ok()) {
       // What is on record now is not known, and another replica may have recorded the same number.
       unmade_.clear();
@@ -594,6 +591,7 @@ class Execution {
     }
     std::vector<WriteResult> results(writes.size());
     std::vector<SentWrite> sent;
+    sent.reserve(writes.size());
     for (const Target* target : writes) sent.push_back(Prepare(*target));
     base::ParallelFor(deps_.helpers, writes.size(), [&](std::size_t i) {
       results[i] = WriteOne(*writes[i], sent[i].patch);
@@ -763,7 +761,7 @@ class Execution {
                      {"desired_revisions", write.desired_revisions}});
   }
 
-  v1::RunStepResponse Running(v1::StepReason reason, std::string message) const {
+  static v1::RunStepResponse Running(v1::StepReason reason, std::string message) {
     return Answer(v1::STEP_STATUS_RUNNING, reason, std::move(message));
   }
 
@@ -823,8 +821,9 @@ class Execution {
 
   void SetOutcome(const Target& target, v1::ApplicationOutcome& outcome) const {
     const argocd::Application& application = *target.application;
-    if (application.operation_state)
+    if (application.operation_state) {
       outcome.set_operation_phase(application.operation_state->phase);
+    }
     outcome.set_message(target.verdict.message);
     outcome.mutable_desired_revisions()->Add(target.match.desired_revisions.begin(),
                                              target.match.desired_revisions.end());

@@ -26,7 +26,7 @@ void SourceUpdateAsAWhole(const json& source, const ConfigPath& path, ViolationL
 // be something.
 bool IsGiven(const json& image, const char* field) {
   const auto value = image.find(field);
-  return value != image.end() && *value != "";
+  return value != image.end() && *value != json("");
 }
 
 void KustomizeImageAsAWhole(const json& image, const ConfigPath& path, ViolationList& violations) {

@@ -672,8 +672,8 @@ TEST_F(SimulatorTest, APageOfTheFutureIsRefused) {
   ASSERT_EQ(Create("a"), 201);
   const std::string token =
       ContinueToken{simulator_->store().revision() + 1, "argocd", "a"}.Encode(true);
-  EXPECT_EQ(Send("GET", StrCat(kApplications, "?limit=1&continue=", token)), 500);
-  EXPECT_THAT(answer_, HasSubstr("required revision is a future revision"));
+  EXPECT_EQ(Send("GET", StrCat(kApplications, "?limit=1&continue=", token)), 504);
+  EXPECT_THAT(answer_, HasSubstr("Too large resource version"));
 }
 
 TEST_F(SimulatorTest, NonsenseOnTheWireEndsTheConnectionAlone) {
