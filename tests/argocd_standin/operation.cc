@@ -57,12 +57,16 @@ class OperationStep {
     }
     // Argo CD compares before it syncs, and each time that it looks at a sync in progress.
     std::string problem;
-    if (CannotCompare()) {
-      problem = base::StrCat(view_.orders.condition, ": ", view_.orders.condition_message);
-    } else if (const std::string unresolved = ResolveRevisions(state); !unresolved.empty()) {
-      problem = base::StrCat("ComparisonError: ", unresolved);
+    if (view_.orders.condition == "ComparisonError") {
+      problem = view_.orders.condition_message;
+    } else {
+      problem = ResolveRevisions(state);
     }
-    if (!problem.empty()) return Fail(kError, problem, state);
+    if (!problem.empty()) return Fail(kError, base::StrCat("ComparisonError: ", problem), state);
+    if (view_.orders.condition == "InvalidSpecError") {
+      return Fail(kError, base::StrCat("InvalidSpecError: ", view_.orders.condition_message),
+                  state);
+    }
     if (terminating) return Terminate(state);
     Sync(state);
   }
@@ -149,12 +153,6 @@ class OperationStep {
                                                             : "the object was refused";
   }
 
-  // Then it cannot be synced either.
-  bool CannotCompare() const {
-    return view_.orders.condition == "ComparisonError" ||
-           view_.orders.condition == "InvalidSpecError";
-  }
-
   // Replaces the state as a whole, if it is another now; whatever somebody else wrote into it since
   // it was read is lost.
   void WriteState(const json& state, std::string what) {
@@ -209,11 +207,9 @@ class OperationStep {
     for (const Resource& resource : covered) kinds.push_back(resource.kind);
     AddResources(kinds, !view_.orders.fail, state);
     if (view_.orders.fail) {
-      return Fail(
-          kFailed,
-          base::StrCat("one or more synchronization tasks completed unsuccessfully, reason: ",
-                       FailReason()),
-          state);
+      return Fail(kFailed,
+                  base::StrCat("one or more objects failed to apply, reason: ", FailReason()),
+                  state);
     }
     End(kSucceeded, std::string(kSyncedMessage), state);
   }

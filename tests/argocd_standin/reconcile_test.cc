@@ -624,13 +624,12 @@ TEST_P(EndTest, AnOperationEndsAsOrdered) {
 
 INSTANTIATE_TEST_SUITE_P(
     All, EndTest,
-    testing::Values(
-        EndCase{"Failed", "fail", "no quota", "Failed",
-                "one or more synchronization tasks completed unsuccessfully, reason: no quota"},
-        EndCase{"FailedWithoutMessage", "fail", "", "Failed",
-                "one or more synchronization tasks completed unsuccessfully, reason: the object "
-                "was refused"},
-        EndCase{"Error", "error", "no manifests", "Error", "no manifests"}),
+    testing::Values(EndCase{"Failed", "fail", "no quota", "Failed",
+                            "one or more objects failed to apply, reason: no quota"},
+                    EndCase{"FailedWithoutMessage", "fail", "", "Failed",
+                            "one or more objects failed to apply, reason: the object "
+                            "was refused"},
+                    EndCase{"Error", "error", "no manifests", "Error", "no manifests"}),
     [](const testing::TestParamInfo<EndCase>& instance) { return instance.param.name; });
 
 TEST_F(ReconcileTest, AFailureIsOneOfTheLastResource) {
@@ -663,7 +662,7 @@ TEST_F(ReconcileTest, AFailureIsRetriedAsTheOperationSays) {
   EXPECT_EQ(TextAt(State(), {"finishedAt"}), Now());
   EXPECT_EQ(State()["retryCount"], 1);
   EXPECT_EQ(Message(),
-            "one or more synchronization tasks completed unsuccessfully, reason: no quota. "
+            "one or more objects failed to apply, reason: no quota. "
             "Retrying attempt #1 at "
             "2023-11-14T22:13:33Z.");
   EXPECT_TRUE(HasOperation());
@@ -685,7 +684,7 @@ TEST_F(ReconcileTest, AFailureIsRetriedAsTheOperationSays) {
   SettleAfter(absl::Seconds(3));
   EXPECT_EQ(Phase(), "Failed");
   EXPECT_EQ(Message(),
-            "one or more synchronization tasks completed unsuccessfully, reason: no quota (retried "
+            "one or more objects failed to apply, reason: no quota (retried "
             "2 times).");
   EXPECT_FALSE(HasOperation());
 }
@@ -714,7 +713,7 @@ TEST_F(ReconcileTest, ARetryPolicyThatIsNotUnderstoodIsAnError) {
   SettleAfter(absl::Seconds(3));
   EXPECT_EQ(Phase(), "Error");
   EXPECT_EQ(Message(),
-            "one or more synchronization tasks completed unsuccessfully, reason: no quota (failed "
+            "one or more objects failed to apply, reason: no quota (failed "
             "to retry: unable to "
             "parse x as a duration)");
 }
@@ -1137,7 +1136,11 @@ TEST_F(ReconcileTest, AnOperationWhoseComparisonFailsEndsWithItsCondition) {
     EXPECT_FALSE(HasOperation());
     EXPECT_EQ(Phase(), "Error");
     EXPECT_EQ(Message(), std::string(condition) + ": no such branch");
-    EXPECT_EQ(State()["syncResult"], json({{"revision", ""}, {"source", app_["spec"]["source"]}}));
+    // An invalid spec is no reason not to look the revision up.
+    const bool compared = std::string(condition) == "InvalidSpecError";
+    EXPECT_EQ(State()["syncResult"],
+              json({{"revision", compared ? ResolveRevision(app_["spec"]["source"]) : ""},
+                    {"source", app_["spec"]["source"]}}));
     EXPECT_EQ(app_["status"]["history"], history);
     Countermand("condition");
     SettleAfter(absl::Minutes(1));
@@ -1412,12 +1415,10 @@ TEST_F(ReconcileTest, AnAutomatedSyncThatFailedIsNotRepeatedForTheSameRevision) 
   EXPECT_EQ(Phase(), "Failed");
   EXPECT_EQ(
       app_["status"]["conditions"],
-      json::array(
-          {{{"type", "SyncError"},
-            {"message",
-             std::string("Failed last sync attempt to [") + kOld +
-                 "]: one or more synchronization tasks completed unsuccessfully, reason: no quota"},
-            {"lastTransitionTime", Now()}}}));
+      json::array({{{"type", "SyncError"},
+                    {"message", std::string("Failed last sync attempt to [") + kOld +
+                                    "]: one or more objects failed to apply, reason: no quota"},
+                    {"lastTransitionTime", Now()}}}));
   Forget();
   EXPECT_EQ(SettleAfter(absl::Hours(1)), absl::InfiniteDuration());
   EXPECT_THAT(steps_, IsEmpty());
