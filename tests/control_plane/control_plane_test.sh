@@ -108,7 +108,6 @@ expect_request() {
 }
 
 readonly as_json=(--header 'Content-Type: application/json')
-readonly as_yaml=(--header 'Content-Type: application/yaml')
 readonly as_json_patch=(--header 'Content-Type: application/json-patch+json')
 
 create_application() {
@@ -146,38 +145,6 @@ ServesApplicationsLikeArgoCdDefinesThem() {
   for namespace in argocd gantry-system team-a; do
     expect_request 200 admin GET "/api/v1/namespaces/$namespace"
   done
-}
-
-AcceptsZeroValuesOfTypedCustomResources() {
-  use_shared_plane
-  expect_request 201 admin POST /apis/apiextensions.k8s.io/v1/customresourcedefinitions "${as_yaml[@]}" --data-binary @- <<'YAML'
-apiVersion: apiextensions.k8s.io/v1
-kind: CustomResourceDefinition
-metadata: {name: samples.test.gantry.dev}
-spec:
-  group: test.gantry.dev
-  scope: Cluster
-  names: {kind: Sample, plural: samples}
-  versions:
-    - name: v1
-      served: true
-      storage: true
-      schema:
-        openAPIV3Schema:
-          type: object
-          properties:
-            text: {type: string}
-            number: {type: integer}
-            flag: {type: boolean}
-YAML
-  local samples=/apis/test.gantry.dev/v1/samples
-  eventually answers_ok admin "$samples"
-  expect_request 201 admin POST "$samples" "${as_json[@]}" --data '{"apiVersion": "test.gantry.dev/v1",
-    "kind": "Sample", "metadata": {"name": "zero"}, "text": "", "number": 0, "flag": false}'
-  expect_equal 'the stored values' '["",0,false]' "$(jq --compact-output '[.text, .number, .flag]' <<<"$body")"
-  # The types are looked at.
-  expect_request 422 admin POST "$samples" "${as_json[@]}" --data '{"apiVersion": "test.gantry.dev/v1",
-    "kind": "Sample", "metadata": {"name": "wrong"}, "text": 0}'
 }
 
 KnowsItsUsersByTokenAndCertificate() {
