@@ -15,7 +15,7 @@ build_packages=(
 )
 test_packages=(
   "${build_packages[@]}"
-  clang clang-format clang-tidy shellcheck npm prometheus zsh fish golang-go python3-venv
+  clang clang-format clang-tidy shellcheck npm prometheus redis-tools zsh fish golang-go python3-venv
   ca-certificates
 )
 
