@@ -25,4 +25,8 @@ const Clock& SystemClock() {
   return clock;
 }
 
+std::string TimeText(absl::Time time) {
+  return absl::FormatTime("%Y-%m-%dT%H:%M:%SZ", time, absl::UTCTimeZone());
+}
+
 }  // namespace gantry::base

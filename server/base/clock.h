@@ -2,6 +2,8 @@
 #ifndef GANTRY_SERVER_BASE_CLOCK_H_
 #define GANTRY_SERVER_BASE_CLOCK_H_
 
+#include <string>
+
 #include "absl/time/time.h"
 
 namespace gantry::base {
@@ -18,6 +20,9 @@ class Clock {
 
 // The machine's clocks. Lives as long as the process.
 const Clock& SystemClock();
+
+// RFC 3339 in UTC and whole seconds, as the fields of Kubernetes objects have it.
+std::string TimeText(absl::Time time);
 
 }  // namespace gantry::base
 

@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "server/authorization/authorized_stage.h"
+#include "server/base/clock.h"
 #include "server/base/strings.h"
 
 namespace gantry::health {
@@ -35,10 +36,6 @@ std::string AsField(const v1::StageHealth& health) {
   output.WriteVarint32(static_cast<std::uint32_t>(health.ByteSizeLong()));
   health.SerializeToCodedStream(&output);
   return field;
-}
-
-std::string TimeText(absl::Time time) {
-  return absl::FormatTime("%Y-%m-%dT%H:%M:%SZ", time, absl::UTCTimeZone());
 }
 
 void AddSource(Freshness::Source source, std::vector<Freshness::Source>& sources) {
@@ -190,13 +187,13 @@ StageSnapshotPtr HealthCache::JudgeOne(const CachedStage& stage,
         (stored ? stage.status.transition_time : std::nullopt)
             .value_or(deps_.caches.freshness.SyncedAt(deps_.caches.stage_source()));
     MakeUnknown(base::StrCat("the record of the Stage can't be understood, UNKNOWN since ",
-                             TimeText(since), ": ", stage.problem,
+                             base::TimeText(since), ": ", stage.problem,
                              "; correct the StageHealth, or delete it to forget the Stage"),
                 health);
   }
   if (finder.stale_since()) {
     MakeUnknown(base::StrCat("nothing was heard of the record of the Stage since ",
-                             TimeText(*finder.stale_since())),
+                             base::TimeText(*finder.stale_since())),
                 health);
   }
   snapshot->judged_stale = finder.stale();

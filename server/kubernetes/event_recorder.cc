@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
+#include "server/base/clock.h"
 #include "server/base/strings.h"
 #include "server/kubernetes/error.h"
 
@@ -45,7 +46,7 @@ BackgroundEventRecorder::~BackgroundEventRecorder() {
 void BackgroundEventRecorder::Record(const ObjectReference& object, const std::string& reason,
                                      const std::string& message) {
   const absl::Time now = clock_.Now();
-  const std::string time = absl::FormatTime("%Y-%m-%dT%H:%M:%SZ", now, absl::UTCTimeZone());
+  const std::string time = base::TimeText(now);
   const nlohmann::json body = {
       {"apiVersion", "v1"},
       {"kind", "Event"},

@@ -41,7 +41,7 @@ class FileDescriptor {
   int fd_;
 };
 
-std::vector<std::string> Environment(
+std::vector<std::string> MergedEnvironment(
     const std::vector<std::pair<std::string, std::string>>& changes) {
   std::vector<std::string> result;
   for (char** entry = environ; entry != nullptr && *entry != nullptr; ++entry) {
@@ -66,7 +66,7 @@ std::vector<char*> Pointers(std::vector<std::string>& texts) {
 pid_t Spawn(const ProcessOptions& options, int output) {
   std::vector<std::string> arguments = {options.command};
   arguments.insert(arguments.end(), options.arguments.begin(), options.arguments.end());
-  std::vector<std::string> environment = Environment(options.environment);
+  std::vector<std::string> environment = MergedEnvironment(options.environment);
 
   posix_spawn_file_actions_t files;
   posix_spawn_file_actions_init(&files);
@@ -102,18 +102,18 @@ void WaitFor(int fd, base::Context& context, absl::Duration longest) {
   poll(waited.data(), waited.size(), static_cast<int>(std::max<std::int64_t>(milliseconds, 1)));
 }
 
-class Child {
+class ChildProcess {
  public:
-  explicit Child(pid_t pid) : pid_(pid) {}
+  explicit ChildProcess(pid_t pid) : pid_(pid) {}
   // A child that is still there is killed with all its offspring.
-  ~Child() {
+  ~ChildProcess() {
     if (ended_) return;
     kill(-pid_, SIGKILL);
     while (waitpid(pid_, &status_, 0) < 0 && errno == EINTR) {
     }
   }
-  Child(const Child&) = delete;
-  Child& operator=(const Child&) = delete;
+  ChildProcess(const ChildProcess&) = delete;
+  ChildProcess& operator=(const ChildProcess&) = delete;
 
   bool Ended() {
     if (!ended_) ended_ = waitpid(pid_, &status_, WNOHANG) == pid_;
@@ -153,7 +153,7 @@ absl::StatusOr<ProcessResult> RunProcess(const ProcessOptions& options, base::Co
     return absl::Status(
         code, base::StrCat("cannot run the command ", options.command, ": ", std::strerror(-pid)));
   }
-  Child child(pid);
+  ChildProcess child(pid);
   ProcessResult result;
   std::array<char, 16384> buffer;
   while (true) {

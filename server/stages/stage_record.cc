@@ -10,6 +10,7 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/escaping.h"
+#include "server/base/clock.h"
 #include "server/base/strings.h"
 #include "server/stages/enum_names.h"
 
@@ -20,10 +21,6 @@ using nlohmann::json;
 
 constexpr std::int64_t kMaxAttempts = 1'000'000;
 constexpr std::string_view kArgocdWait = "argocd-wait";
-
-std::string TimeText(absl::Time time) {
-  return absl::FormatTime("%Y-%m-%dT%H:%M:%SZ", time, absl::UTCTimeZone());
-}
 
 // Thrown and caught in this file: the JSON library reports wrong types by exceptions anyway.
 struct Malformed {
@@ -263,7 +260,7 @@ void WriteRecordToSpec(const StageRecord& record, json& spec) {
     spec["promotion"] = {{"name", record.promotion.name},
                          {"phase", ToWord(record.promotion.phase)},
                          {"message", record.promotion.message},
-                         {"updateTime", TimeText(record.promotion.update_time)},
+                         {"updateTime", base::TimeText(record.promotion.update_time)},
                          {"reported", record.promotion.reported}};
   }
   json& steps = spec["steps"] = json::array();
@@ -275,7 +272,7 @@ void WriteRecordToSpec(const StageRecord& record, json& spec) {
                     {"promotion", check.promotion},
                     {"desiredRevisions", check.desired_revisions}};
     if (!check.resource_version.empty()) written["resourceVersion"] = check.resource_version;
-    if (check.finished_at) written["finishedAt"] = TimeText(*check.finished_at);
+    if (check.finished_at) written["finishedAt"] = base::TimeText(*check.finished_at);
     checks.push_back(std::move(written));
   }
   spec["supersededPromotions"] = record.superseded_promotions;
@@ -299,9 +296,9 @@ void WriteRecordToSpec(const StageRecord& record, json& spec) {
                     {"message", indicator.message}};
     // The epoch stands for a time that is not known.
     if (indicator.report_time != absl::UnixEpoch()) {
-      written["reportTime"] = TimeText(indicator.report_time);
+      written["reportTime"] = base::TimeText(indicator.report_time);
     }
-    if (indicator.expire_time) written["expireTime"] = TimeText(*indicator.expire_time);
+    if (indicator.expire_time) written["expireTime"] = base::TimeText(*indicator.expire_time);
     indicators.push_back(std::move(written));
   }
 }

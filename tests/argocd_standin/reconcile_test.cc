@@ -25,7 +25,7 @@ constexpr char kNew[] = "2222222222222222222222222222222222222222";
 constexpr char kRefresh[] = "argocd.argoproj.io/refresh";
 
 // One Application, the controller's memory of it, and the time; steps are stored as they come.
-class ReconcileTest : public testing::Test {
+class ReconcileTest : public ::testing::Test {
  protected:
   ReconcileTest() {
     settings_.sync_duration = absl::Seconds(3);
@@ -297,7 +297,7 @@ struct EndCase {
   const char* phase;
   const char* message;
 };
-class EndTest : public ReconcileTest, public testing::WithParamInterface<EndCase> {};
+class EndTest : public ReconcileTest, public ::testing::WithParamInterface<EndCase> {};
 
 TEST_P(EndTest, AnOperationEndsAsOrdered) {
   Settle();
@@ -320,11 +320,11 @@ TEST_P(EndTest, AnOperationEndsAsOrdered) {
 
 INSTANTIATE_TEST_SUITE_P(
     All, EndTest,
-    testing::Values(EndCase{"Failed", "fail", "no quota", "Failed", "no quota"},
-                    EndCase{"FailedWithoutMessage", "fail", "", "Failed",
-                            "one or more objects failed to apply"},
-                    EndCase{"Error", "error", "no manifests", "Error", "no manifests"}),
-    [](const testing::TestParamInfo<EndCase>& instance) { return instance.param.name; });
+    ::testing::Values(EndCase{"Failed", "fail", "no quota", "Failed", "no quota"},
+                      EndCase{"FailedWithoutMessage", "fail", "", "Failed",
+                              "one or more objects failed to apply"},
+                      EndCase{"Error", "error", "no manifests", "Error", "no manifests"}),
+    [](const ::testing::TestParamInfo<EndCase>& instance) { return instance.param.name; });
 
 TEST_F(ReconcileTest, AFailureIsRetriedAsTheOperationSays) {
   Settle();

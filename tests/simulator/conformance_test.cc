@@ -29,9 +29,9 @@ using integration::ControlPlaneFile;
 using integration::ReadKubeconfig;
 using integration::UniqueName;
 using nlohmann::json;
-using testing::ElementsAre;
-using testing::HasSubstr;
-using testing::IsEmpty;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
 
 constexpr char kApplications[] = "/apis/argoproj.io/v1alpha1/namespaces/argocd/applications";
 constexpr char kStageHealths[] = "/apis/gantry.dev/v1alpha1/namespaces/gantry-system/stagehealths";
@@ -111,7 +111,7 @@ class Client {
   std::unique_ptr<httplib::Client> client_;
 };
 
-class ConformanceTest : public testing::Test {
+class ConformanceTest : public ::testing::Test {
  protected:
   // An Application of this test, with `more` merged in, as it is stored.
   json Create(const json& more = json::object()) {
@@ -184,7 +184,7 @@ struct RefusalCase {
 };
 void PrintTo(const RefusalCase& tested, std::ostream* out) { *out << tested.name; }
 
-class RefusalTest : public ConformanceTest, public testing::WithParamInterface<RefusalCase> {};
+class RefusalTest : public ConformanceTest, public ::testing::WithParamInterface<RefusalCase> {};
 
 #define APPS "/apis/argoproj.io/v1alpha1/namespaces/argocd/applications"
 #define HEALTHS "/apis/gantry.dev/v1alpha1/namespaces/gantry-system/stagehealths"
@@ -215,7 +215,7 @@ TEST_P(RefusalTest, IsWordedAsTheRealServerWordsIt) {
 
 INSTANTIATE_TEST_SUITE_P(
     , RefusalTest,
-    testing::Values(
+    ::testing::Values(
         RefusalCase{"GetOfWhatIsNotThere", "GET", APPS "/nope", kJson, "", 404, "NotFound",
                     "applications.argoproj.io \"nope\" not found"},
         RefusalCase{"NoSuchCoreResource", "GET", "/api/v1/nonsense", kJson, "", 404, "NotFound",
@@ -447,10 +447,10 @@ TEST_F(ConformanceTest, EveryFieldThatDoesNotFitIsNamed) {
             {"field", field}};
   };
   EXPECT_THAT(answer.body.at("details").at("causes").get<std::vector<json>>(),
-              testing::UnorderedElementsAre(invalid("spec.project"), invalid("spec.steps.name"),
-                                            json{{"reason", "FieldValueRequired"},
-                                                 {"message", "Required value"},
-                                                 {"field", "spec.steps.name"}}));
+              ::testing::UnorderedElementsAre(invalid("spec.project"), invalid("spec.steps.name"),
+                                              json{{"reason", "FieldValueRequired"},
+                                                   {"message", "Required value"},
+                                                   {"field", "spec.steps.name"}}));
 }
 
 // ---- writing -----------------------------------------------------------------------
