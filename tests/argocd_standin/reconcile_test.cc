@@ -600,7 +600,7 @@ struct EndCase {
   const char* phase;
   const char* message;
 };
-class EndTest : public ReconcileTest, public testing::WithParamInterface<EndCase> {};
+class EndTest : public ReconcileTest, public ::testing::WithParamInterface<EndCase> {};
 
 TEST_P(EndTest, AnOperationEndsAsOrdered) {
   Settle();

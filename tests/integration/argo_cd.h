@@ -12,6 +12,7 @@ namespace gantry::integration {
 
 // "2024-05-01T10:00:00Z": so many seconds ago, as Kubernetes writes times.
 std::string SecondsAgo(int seconds);
+inline constexpr int kHour = 3600;
 
 // How an operation ends.
 struct Completion {
