@@ -15,13 +15,14 @@ build_packages=(
 )
 test_packages=(
   "${build_packages[@]}"
-  clang clang-format clang-tidy shellcheck npm prometheus redis-tools zsh fish golang-go python3-venv
+  clang libclang-rt-14-dev mold clang-format clang-tidy shellcheck npm prometheus redis-tools zsh fish
+  golang-go python3-venv git jq ca-certificates
 )
 
 case "${1:-}" in
   build) packages=("${build_packages[@]}") ;;
   test) packages=("${test_packages[@]}") ;;
-  go) packages=(golang-go) ;;
+  go) packages=(golang-go ca-certificates) ;;
   *)
     echo "usage: tools/install-packages.sh build|test|go" >&2
     exit 2

@@ -34,7 +34,7 @@ fail() {
 build() {
   local folder=$1 package=$2 out=$3
   shift 3
-  (cd "$here/$folder" && "$go" build -ldflags "-s -w $*" -o "$out" "$package") >>"$log" 2>&1
+  (cd "$here/$folder" && GOTMPDIR=$work "$go" build -ldflags "-s -w $*" -o "$out" "$package") >>"$log" 2>&1
 }
 
 # module_version FOLDER MODULE: the version that the go.mod in a folder names.
@@ -55,6 +55,8 @@ main() {
   [[ $# -eq 3 ]] || fail 'usage: build_assets.sh oldest|newest OUT LOG'
   local release=$1 out=$2
   log=$3
+  work=$out/work
+  mkdir "$work"
   [[ -r $here/kubernetes/$release/go.mod ]] ||
     fail "expected 'oldest' or 'newest' Kubernetes, found '$release'"
 
@@ -70,6 +72,7 @@ main() {
   build "kubernetes/$release" k8s.io/kubernetes/cmd/kube-apiserver "$out/kube-apiserver" \
     "-X $version.gitVersion=$kubernetes -X $version.gitMajor=$major -X $version.gitMinor=$minor"
   expect_version "Kubernetes $kubernetes" "$out/kube-apiserver" --version
+  rm -rf "$work"
   phase "built kube-apiserver $kubernetes and etcd $etcd"
 }
 

@@ -577,21 +577,34 @@ compact() {
     fail "etcd of $dir did not compact revision $revision: $answer"
 }
 
+# pass_on SIGNAL: to the child, or to the next one while there is none.
+pass_on() {
+  if [[ -n $child ]]; then
+    kill "-$1" "$child" 2>/dev/null || true
+    pending=''
+  else
+    pending=$1
+  fi
+}
+
 # Runs a command as a child and passes INT and TERM on to it; returns its exit status.
 # In the background, as bash handles a signal only after a child in the foreground ends.
 # `env` undoes that background children ignore SIGINT; <&0 keeps standard input.
+child='' pending=''
 run_child() {
   local result
+  trap 'pass_on INT' INT
+  trap 'pass_on TERM' TERM HUP
   env --default-signal=INT,QUIT -- "$@" <&0 &
   child=$!
-  trap 'kill -INT "$child" 2>/dev/null || true' INT
-  trap 'kill -TERM "$child" 2>/dev/null || true' TERM HUP
+  [[ -z $pending ]] || pass_on "$pending"
   # A wait ends at a trapped signal too.
   while true; do
     result=0
     wait "$child" || result=$?
     kill -0 "$child" 2>/dev/null || break
   done
+  child=''
   return "$result"
 }
 

@@ -1,4 +1,4 @@
-// The kube-apiserver of the oldest Kubernetes that is supported. See ../../README.md.
+// The kube-apiserver of the newest Kubernetes there was. See ../../README.md.
 module gantry.dev/tests/control_plane/kubernetes/newest
 
 go 1.26.0
