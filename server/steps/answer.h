@@ -15,16 +15,12 @@
 
 namespace gantry::steps {
 
-// What all kinds of step and their answers have in common.
+// What the answers of all kinds of step have in common.
 
 // When to call again: an operation takes seconds at least; what an ERRORED step waits for is
 // somebody else's to do.
 inline constexpr absl::Duration kRunningRetry = absl::Seconds(5);
 inline constexpr absl::Duration kErroredRetry = absl::Seconds(30);
-
-// How often a pass is made again after a conflict before the caller is asked to come again.
-inline constexpr int kMaxConflicts = 5;
-inline constexpr absl::Duration kConflictBackoff = absl::Milliseconds(50);
 
 google::protobuf::Duration ToProto(absl::Duration duration);
 
