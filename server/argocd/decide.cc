@@ -6,6 +6,7 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_join.h"
 #include "server/argocd/reached.h"
+#include "server/base/clock.h"
 #include "server/base/strings.h"
 #include "server/base/time_text.h"
 
@@ -136,7 +137,6 @@ class Decision {
 
   Verdict Write() const {
     const int last = std::max({in_.record.last, state_attempt_, in_.record.earlier});
-    const int next = std::max(last, in_.record.others) + 1;
     const int made = std::max(last - in_.record.earlier - in_.record.unmade, 0);
     if (made >= in_.max_attempts) {
       const bool failed = app_.operation_state && IsCompleted(app_.operation_state->phase) &&
@@ -144,6 +144,8 @@ class Decision {
       return Failed(failed ? Kind::kOperationFailed : Kind::kRevisionNotReached,
                     base::StrCat(" (", made, " attempts were made)"));
     }
+    // Only now: a foreign attempt may have the largest number there is.
+    const int next = std::max(last, in_.record.others) + 1;
     const auto skip = app_.annotations.find(std::string(kSkipReconcileAnnotation));
     if (skip != app_.annotations.end() && skip->second == "true") {
       return {.kind = Kind::kReconcileDisabled,

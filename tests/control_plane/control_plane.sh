@@ -12,12 +12,14 @@ unset CDPATH
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 readonly here
 readonly repository=$here/../..
-readonly kubernetes_version=1.20.2
+readonly release=${GANTRY_KUBERNETES:-oldest}
 readonly gantry_namespace=gantry-system
 readonly gantry_user=system:serviceaccount:$gantry_namespace:gantry
 readonly marker=.gantry-control-plane
-# Seconds that a server gets to answer after it was started, or to be gone.
-readonly server_timeout=60
+# Seconds. A start takes a few of them, and minutes on a machine that is busy with other work; a
+# server that died is not waited for.
+readonly start_timeout=600
+readonly stop_timeout=60
 
 # shellcheck source-path=SCRIPTDIR source=processes.sh
 source "$here/processes.sh"
@@ -25,23 +27,30 @@ source "$here/processes.sh"
 usage() {
   cat <<'USAGE'
 usage: control_plane.sh assets
-       control_plane.sh start DIR [--owner PID]
+       control_plane.sh start DIR [--owner PID] [--apiserver-flag FLAG]...
        control_plane.sh stop DIR
        control_plane.sh stop-apiserver DIR
        control_plane.sh start-apiserver DIR
        control_plane.sh compact DIR
-       control_plane.sh run COMMAND [ARG...]
+       control_plane.sh run [--own] [--apiserver-flag FLAG]... COMMAND [ARG...]
 
 assets           print the folder with kube-apiserver and etcd: $KUBEBUILDER_ASSETS,
                  or one that is built the first time, in a few minutes
 start            start a control plane whose files are in DIR (new or empty); it is
-                 stopped, and DIR removed, when the process PID ends
+                 stopped, and DIR removed, when the process PID ends; the API server
+                 gets each FLAG, such as --feature-gates=WatchList=false, as well
 stop             stop it and remove DIR
 stop-apiserver   kill the API server; etcd and the data stay
 start-apiserver  start it again on the same port
 compact          make etcd forget all revisions but the current one
-run              run COMMAND with a control plane of its own: its DIR in
-                 GANTRY_TEST_CONTROL_PLANE, the administrator's kubeconfig in KUBECONFIG
+run              run COMMAND with a control plane: its DIR in GANTRY_TEST_CONTROL_PLANE,
+                 the administrator's kubeconfig in KUBECONFIG. It is the one that
+                 GANTRY_TEST_CONTROL_PLANE names already, if that runs, so that
+                 'run ctest' starts one for all tests; else, and with --own or a
+                 FLAG, it is COMMAND's alone and ends with it
+
+GANTRY_KUBERNETES=oldest|newest is the Kubernetes to build and start: the oldest that
+is supported (the default) or the newest there was.
 USAGE
 }
 
@@ -69,6 +78,17 @@ wait_until() {
   done
 }
 
+# await DIR COMMAND...: as wait_until, for as long as a start may take; fails at once when
+# a server has died.
+await() {
+  local dir=$1 deadline=$((SECONDS + start_timeout))
+  shift
+  until "$@"; do
+    ! has_died "$dir" etcd && ! has_died "$dir" apiserver && ((SECONDS < deadline)) || return 1
+    pause
+  done
+}
+
 require_tools() {
   local tool missing=()
   for tool in "$@"; do
@@ -86,7 +106,8 @@ has_assets() {
 
 # The name of the cached build tells what it was made from.
 recipe_hash() {
-  { uname -m; sed -E '/^[[:space:]]*(#|$)/d' "$here/build_assets.sh"; } | sha256sum | cut -c 1-12
+  { uname -m; cat "$repository/tools/go.sh" "$here/build_assets.sh" "$here/kubernetes/$release"/go.* "$here/etcd"/go.*; } |
+    sha256sum | cut -c 1-12
 }
 
 # Builds into a folder beside the final one and moves it there when complete, so that
@@ -105,7 +126,7 @@ build_assets() {
     building=$(mktemp -d "$final.building.XXXXXX")
     trap 'rm -rf "$building"' EXIT
     : >"$log"
-    if ! "$here/build_assets.sh" "$building" "$log" 9>&-; then
+    if ! "$here/build_assets.sh" "$release" "$building" "$log" 9>&-; then
       tail -n 20 "$log" >&2
       fail "could not build the control plane; the whole log is $log"
     fi
@@ -123,8 +144,10 @@ assets() {
     (cd "$KUBEBUILDER_ASSETS" && pwd)
     return
   fi
+  [[ -d $here/kubernetes/$release ]] ||
+    fail "GANTRY_KUBERNETES is '$GANTRY_KUBERNETES': 'oldest' or 'newest', the folders of $here/kubernetes"
   local final
-  final=${XDG_CACHE_HOME:-${HOME:?}/.cache}/gantry/control-plane-$kubernetes_version-$(recipe_hash)
+  final=${XDG_CACHE_HOME:-${HOME:?}/.cache}/gantry/control-plane-$release-$(recipe_hash)
   has_assets "$final" || (build_assets "$final") >&2
   printf '%s\n' "$final"
 }
@@ -258,7 +281,7 @@ start_supervisor() {
     exec setsid bash "$here/supervisor.sh" "$dir" "$folder" ${owner:+"$owner"}
   ) </dev/null >>"$dir/supervisor.log" 2>&1 &
   disown
-  if ! wait_until 20 is_file_running "$dir/supervisor.pid"; then
+  if ! wait_until "$start_timeout" is_file_running "$dir/supervisor.pid"; then
     [[ ! -e $dir/supervisor.log ]] || tail -n 20 "$dir/supervisor.log" >&2
     fail "the supervisor of $dir did not start"
   fi
@@ -267,7 +290,7 @@ start_supervisor() {
 etcd_curl() {
   local dir=$1 path=$2
   shift 2
-  curl --disable --noproxy '*' --silent --max-time 5 --cacert "$dir/ca.crt" \
+  curl --disable --noproxy '*' --silent --max-time 60 --cacert "$dir/ca.crt" \
     --cert "$dir/etcd-client.crt" --key "$dir/etcd-client.key" \
     "$@" "https://127.0.0.1:$(<"$dir/etcd.port")$path"
 }
@@ -277,21 +300,18 @@ etcd_curl() {
 api() {
   local dir=$1 method=$2 path=$3 answer
   shift 3
-  answer=$(curl --disable --noproxy '*' --silent --max-time 10 --cacert "$dir/ca.crt" \
+  answer=$(curl --disable --noproxy '*' --silent --max-time 60 --cacert "$dir/ca.crt" \
     --header "@$dir/admin.header" --request "$method" --write-out '\n%{http_code}' \
     "$@" "$(<"$dir/url")$path") || true
   status=${answer##*$'\n'}
   body=${answer%$'\n'*}
 }
 
-# Both fail with status 1 for "not yet", and end the wait at once when the process died.
 is_etcd_ready() {
-  ! has_died "$1" etcd || return 0
   etcd_curl "$1" /health --fail >/dev/null
 }
 
 is_apiserver_ready() {
-  ! has_died "$1" apiserver || return 0
   api "$1" GET /readyz
   [[ $status == 200 ]]
 }
@@ -308,8 +328,8 @@ start_server() {
   rm -f "$dir/$name.pid"
   printf -- '---- start on port %s\n' "$(<"$dir/$name.port")" >>"$dir/$name.log"
   tell "$dir" "start-$name"
-  wait_until "$server_timeout" "is_${name}_ready" "$dir" || true
-  if is_file_running "$dir/$name.pid" && "is_${name}_ready" "$dir"; then
+  # What answers may be somebody else's who was faster to take the port.
+  if await "$dir" "is_${name}_ready" "$dir" && is_file_running "$dir/$name.pid"; then
     return 0
   fi
   if has_died "$dir" "$name"; then
@@ -319,7 +339,7 @@ start_server() {
     fi
     note "$name ended at its start; the end of $dir/$name.log:"
   else
-    note "$name did not get ready within $server_timeout s; the end of $dir/$name.log:"
+    note "$name did not get ready within $start_timeout s; the end of $dir/$name.log:"
   fi
   tail -n 30 "$dir/$name.log" >&2
   return 1
@@ -391,10 +411,10 @@ answers() {
 
 wait_for_definition() {
   local dir=$1 name=$2 path
-  wait_until 30 is_established "$dir" "$name" ||
-    fail "CustomResourceDefinition $name was not established within 30 s; the API server says: $body"
+  await "$dir" is_established "$dir" "$name" ||
+    fail "CustomResourceDefinition $name was not established; the API server says: HTTP $status $body"
   for path in $(jq --raw-output '.spec | "/apis/\(.group)/\(.versions[] | select(.served).name)/\(.names.plural)"' <<<"$body"); do
-    wait_until 30 answers "$dir" "$path" || fail "$path did not answer within 30 s: HTTP $status $body"
+    await "$dir" answers "$dir" "$path" || fail "$path did not get ready: HTTP $status $body"
   done
 }
 
@@ -436,20 +456,25 @@ apply_all() {
   local resource
   apply_file "$dir" "$here/authorization_probe.yaml"
   for resource in configmaps nodes; do
-    wait_until 30 may_probe_get "$dir" "$resource" ||
-      fail "the roles did not get effective within 30 s; the API server says: HTTP $status $body"
+    await "$dir" may_probe_get "$dir" "$resource" ||
+      fail "the roles did not get effective; the API server says: HTTP $status $body"
   done
 }
 
 # ---- commands ----------------------------------------------------------------------
 
 start() {
-  local dir='' owner=''
+  local dir='' owner='' flags=()
   while [[ $# -gt 0 ]]; do
     case $1 in
       --owner)
         [[ ${2:-} =~ ^[0-9]+$ ]] || fail "--owner needs a process id, not '${2:-}'"
         owner=$2
+        shift 2
+        ;;
+      --apiserver-flag)
+        [[ ${2:-} == --* ]] || fail "--apiserver-flag needs a flag of kube-apiserver, not '${2:-}'"
+        flags+=("$2")
         shift 2
         ;;
       -*) fail "start does not know the option '$1'" ;;
@@ -476,6 +501,8 @@ start() {
   trap 'exit 130' INT
   trap 'exit 143' TERM HUP
 
+  printf '%s\n' "$release" >"$dir/release"
+  printf '%s' "${flags[@]/%/$'\n'}" >"$dir/apiserver.flags"
   start_supervisor "$dir" "$owner" "$folder"
   write_certificates "$dir"
   write_tokens "$dir"
@@ -496,7 +523,7 @@ stop() {
   # shellcheck disable=SC2086  # a process id and its start time
   if identity=$(read_process_file "$dir/supervisor.pid") && is_running $identity; then
     [[ ! -p $dir/control ]] || printf 'stop\n' 1<>"$dir/control"
-    wait_until "$server_timeout" is_not_running $identity || note "the supervisor of $dir does not end, killing it"
+    wait_until "$stop_timeout" is_not_running $identity || note "the supervisor of $dir does not end, killing it"
   fi
   # What is still there had a supervisor that was killed, or never had one.
   for name in supervisor apiserver etcd; do
@@ -505,7 +532,7 @@ stop() {
     is_running $identity || continue
     kill -KILL "${identity% *}" 2>/dev/null || true
     # shellcheck disable=SC2086
-    wait_until "$server_timeout" is_not_running $identity || fail "process ${identity% *} ($name) does not die"
+    wait_until "$stop_timeout" is_not_running $identity || fail "process ${identity% *} ($name) does not die"
   done
   rm -rf "$dir"
 }
@@ -526,7 +553,7 @@ stop_apiserver() {
   existing_dir "$@"
   [[ -e $dir/apiserver.pid ]] || return 0
   tell "$dir" stop-apiserver
-  wait_until "$server_timeout" test ! -e "$dir/apiserver.pid" || fail "the API server of $dir does not end"
+  wait_until "$stop_timeout" test ! -e "$dir/apiserver.pid" || fail "the API server of $dir does not end"
 }
 
 start_apiserver() {
@@ -550,30 +577,70 @@ compact() {
     fail "etcd of $dir did not compact revision $revision: $answer"
 }
 
+# pass_on SIGNAL: to the child, or to the next one while there is none.
+pass_on() {
+  if [[ -n $child ]]; then
+    kill "-$1" "$child" 2>/dev/null || true
+    pending=''
+  else
+    pending=$1
+  fi
+}
+
 # Runs a command as a child and passes INT and TERM on to it; returns its exit status.
 # In the background, as bash handles a signal only after a child in the foreground ends.
 # `env` undoes that background children ignore SIGINT; <&0 keeps standard input.
+child='' pending=''
 run_child() {
   local result
+  trap 'pass_on INT' INT
+  trap 'pass_on TERM' TERM HUP
   env --default-signal=INT,QUIT -- "$@" <&0 &
   child=$!
-  trap 'kill -INT "$child" 2>/dev/null || true' INT
-  trap 'kill -TERM "$child" 2>/dev/null || true' TERM HUP
+  [[ -z $pending ]] || pass_on "$pending"
   # A wait ends at a trapped signal too.
   while true; do
     result=0
     wait "$child" || result=$?
     kill -0 "$child" 2>/dev/null || break
   done
+  child=''
   return "$result"
 }
 
+# shares_plane: whether GANTRY_TEST_CONTROL_PLANE names a control plane that runs.
+shares_plane() {
+  local dir=${GANTRY_TEST_CONTROL_PLANE:-}
+  [[ -n $dir ]] && is_ours "$dir" && is_file_running "$dir/apiserver.pid" || return 1
+  [[ -z ${GANTRY_KUBERNETES:-} || $(<"$dir/release") == "$GANTRY_KUBERNETES" ]] ||
+    fail "GANTRY_KUBERNETES is '$GANTRY_KUBERNETES', but the control plane in GANTRY_TEST_CONTROL_PLANE ($dir) is of '$(<"$dir/release")': unset one of them"
+}
+
 run() {
+  local own='' flags=()
+  while [[ ${1:-} == --* ]]; do
+    case $1 in
+      --own)
+        own=yes
+        shift
+        ;;
+      --apiserver-flag)
+        own=yes
+        flags+=("$1" "${2:-}")
+        shift 2 || fail "--apiserver-flag needs a flag of kube-apiserver"
+        ;;
+      *) fail "run does not know the option '$1'" ;;
+    esac
+  done
   [[ $# -gt 0 ]] || fail 'run needs a command'
+  if [[ -z $own ]] && shares_plane; then
+    export KUBECONFIG=$GANTRY_TEST_CONTROL_PLANE/admin.kubeconfig
+    exec -- "$@"
+  fi
   running=$(mktemp -d "${TMPDIR:-/tmp}/gantry-control-plane.XXXXXX")
   trap 'rmdir "$running" 2>/dev/null || stop "$running"' EXIT
   # With an owner, so that even SIGKILL of this process leaves nothing.
-  run_child "$here/control_plane.sh" start "$running" --owner $$
+  run_child "$here/control_plane.sh" start "$running" --owner $$ "${flags[@]}"
   export GANTRY_TEST_CONTROL_PLANE=$running KUBECONFIG=$running/admin.kubeconfig
   run_child "$@"
 }

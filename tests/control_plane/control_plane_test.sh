@@ -11,6 +11,8 @@ unset CDPATH
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 readonly here
 readonly control_plane=$here/control_plane.sh
+# Those of the caller's are not what is tested.
+unset GANTRY_TEST_CONTROL_PLANE KUBECONFIG
 readonly applications=/apis/argoproj.io/v1alpha1/namespaces/team-a/applications
 
 fail() {
@@ -106,7 +108,6 @@ expect_request() {
 }
 
 readonly as_json=(--header 'Content-Type: application/json')
-readonly as_yaml=(--header 'Content-Type: application/yaml')
 readonly as_json_patch=(--header 'Content-Type: application/json-patch+json')
 
 create_application() {
@@ -144,38 +145,6 @@ ServesApplicationsLikeArgoCdDefinesThem() {
   for namespace in argocd gantry-system team-a; do
     expect_request 200 admin GET "/api/v1/namespaces/$namespace"
   done
-}
-
-AcceptsZeroValuesOfTypedCustomResources() {
-  use_shared_plane
-  expect_request 201 admin POST /apis/apiextensions.k8s.io/v1/customresourcedefinitions "${as_yaml[@]}" --data-binary @- <<'YAML'
-apiVersion: apiextensions.k8s.io/v1
-kind: CustomResourceDefinition
-metadata: {name: samples.test.gantry.dev}
-spec:
-  group: test.gantry.dev
-  scope: Cluster
-  names: {kind: Sample, plural: samples}
-  versions:
-    - name: v1
-      served: true
-      storage: true
-      schema:
-        openAPIV3Schema:
-          type: object
-          properties:
-            text: {type: string}
-            number: {type: integer}
-            flag: {type: boolean}
-YAML
-  local samples=/apis/test.gantry.dev/v1/samples
-  eventually answers_ok admin "$samples"
-  expect_request 201 admin POST "$samples" "${as_json[@]}" --data '{"apiVersion": "test.gantry.dev/v1",
-    "kind": "Sample", "metadata": {"name": "zero"}, "text": "", "number": 0, "flag": false}'
-  expect_equal 'the stored values' '["",0,false]' "$(jq --compact-output '[.text, .number, .flag]' <<<"$body")"
-  # The types are looked at.
-  expect_request 422 admin POST "$samples" "${as_json[@]}" --data '{"apiVersion": "test.gantry.dev/v1",
-    "kind": "Sample", "metadata": {"name": "wrong"}, "text": 0}'
 }
 
 KnowsItsUsersByTokenAndCertificate() {
@@ -226,7 +195,7 @@ KeepsDataAndPortOverAnOutage() {
 }
 
 CompactionExpiresOldRevisions() {
-  use_shared_plane
+  start_plane
   create_application one
   create_application two
   expect_request 200 admin GET "$applications?limit=1"
@@ -234,10 +203,13 @@ CompactionExpiresOldRevisions() {
   page="$applications?limit=1&continue=$(jq --raw-output .metadata.continue <<<"$body")"
   expect_request 200 admin GET "$page"
   create_application three
+  "$control_plane" stop-apiserver "$dir"
   "$control_plane" compact "$dir"
-  expect_request 410 admin GET "$page"
   # Nothing written since: compacted already.
   "$control_plane" compact "$dir"
+  "$control_plane" start-apiserver "$dir"
+  expect_request 410 admin GET "$page"
+  "$control_plane" stop "$dir"
 }
 
 EndsWithItsOwner() {
@@ -306,6 +278,7 @@ SCRIPT
   expect_nothing_left "$dir"
 }
 
+# Not after the minutes that a slow start is waited for.
 AFailedStartSaysWhyAndLeavesNothing() {
   local assets
   assets=$("$control_plane" assets)
@@ -314,9 +287,11 @@ AFailedStartSaysWhyAndLeavesNothing() {
   printf '#!/bin/sh\necho "flag is unknown" >&2\nexit 1\n' >"$scratch/assets/kube-apiserver"
   chmod +x "$scratch/assets/kube-apiserver"
   dir=$scratch/plane
+  local began=$SECONDS
   if KUBEBUILDER_ASSETS=$scratch/assets "$control_plane" start "$dir" 2>"$scratch/errors"; then
     fail 'started without an API server'
   fi
+  ((SECONDS - began < 60)) || fail "a server that died was waited for, $((SECONDS - began)) s"
   expect_contains 'the error' 'flag is unknown' "$(<"$scratch/errors")"
   expect_nothing_left "$dir"
 }
@@ -343,6 +318,18 @@ TouchesOnlyFoldersOfItsOwn() {
   ! "$control_plane" start "$scratch/plane" --owner 0 2>/dev/null || fail 'start took an owner that does not run'
 }
 
+TakesFlagsForTheApiServer() {
+  dir=$scratch/plane
+  "$control_plane" start "$dir" --apiserver-flag --feature-gates=WatchList=false --apiserver-flag --v=1
+  local watch="$applications?watch=1&sendInitialEvents=true&resourceVersionMatch=NotOlderThan&timeoutSeconds=1"
+  expect_request 422 admin GET "$watch"
+  # Also after an outage.
+  "$control_plane" stop-apiserver "$dir"
+  "$control_plane" start-apiserver "$dir"
+  expect_request 422 admin GET "$watch"
+  "$control_plane" stop "$dir"
+}
+
 RunGivesACommandAControlPlane() {
   local output result=0
   # shellcheck disable=SC2016  # the command expands them
@@ -360,6 +347,30 @@ RunGivesACommandAControlPlane() {
   expect_equal 'the file that KUBECONFIG names' "${lines[1]}" "${lines[3]}"
   expect_equal 'standard input' 'standard input' "${lines[4]}"
   expect_nothing_left "${lines[0]}"
+}
+
+RunSharesTheControlPlaneThatIsThere() {
+  use_shared_plane
+  export GANTRY_TEST_CONTROL_PLANE=$shared
+  # shellcheck disable=SC2016  # the command expands it
+  local say='echo "$GANTRY_TEST_CONTROL_PLANE $KUBECONFIG"' found
+  export TMPDIR=$scratch
+  expect_equal 'the shared one' "$shared $shared/admin.kubeconfig" "$("$control_plane" run sh -c "$say")"
+  is_without_process "$scratch/" || fail 'it started one nevertheless'
+  answers_ok admin /readyz || fail 'it stopped the shared one'
+
+  found=$("$control_plane" run --own sh -c "$say")
+  expect_contains 'an own one' "$scratch/gantry-control-plane." "$found"
+  # shellcheck disable=SC2016
+  found=$("$control_plane" run --apiserver-flag --v=1 sh -c 'cat "$GANTRY_TEST_CONTROL_PLANE/apiserver.flags"')
+  expect_equal 'the flags of an own one' --v=1 "$found"
+  found=$(GANTRY_TEST_CONTROL_PLANE=$scratch/gone "$control_plane" run sh -c "$say")
+  expect_contains 'one instead of one that does not run' "$scratch/gantry-control-plane." "$found"
+
+  if GANTRY_KUBERNETES=newest "$control_plane" run true 2>"$scratch/errors"; then
+    fail 'another Kubernetes than was asked for was taken'
+  fi
+  expect_contains 'the error' "is of 'oldest'" "$(<"$scratch/errors")"
 }
 
 # A command that says where its control plane is and then waits for ever.

@@ -49,6 +49,8 @@ start_etcd() {
 }
 
 start_apiserver() {
+  local flags
+  mapfile -t flags <"$dir/apiserver.flags"
   spawn apiserver "$assets/kube-apiserver" \
     --bind-address=127.0.0.1 \
     --advertise-address=127.0.0.1 \
@@ -67,7 +69,8 @@ start_apiserver() {
     --service-account-issuer=https://kubernetes.default.svc.cluster.local \
     --service-account-key-file="$dir/service-account.pub" \
     --service-account-signing-key-file="$dir/service-account.key" \
-    --service-cluster-ip-range=10.0.0.0/24
+    --service-cluster-ip-range=10.0.0.0/24 \
+    "${flags[@]}"
   apiserver=$child
 }
 
@@ -108,11 +111,18 @@ exec {control}<>"$dir/control"
 [[ -z $owner ]] || owner=$(process_identity "$owner") || stop_all
 write_process_file "$BASHPID" "$dir/supervisor.pid"
 
+begun=''
 while true; do
   # shellcheck disable=SC2086  # a process id and its start time
   [[ -z $owner ]] || is_running $owner || stop_all
   [[ -d $dir ]] || stop_all
-  read -r -t 0.2 -u "$control" command || continue
+  # On a busy machine the time may be up in the middle of a word.
+  if ! read -r -t 0.2 -u "$control" command; then
+    begun+=$command
+    continue
+  fi
+  command=$begun$command
+  begun=''
   case $command in
     start-etcd) start_etcd ;;
     start-apiserver) start_apiserver ;;

@@ -62,6 +62,14 @@ std::string ControlPlaneFile(const std::string& name) {
   return std::string(folder) + "/" + name;
 }
 
+bool StreamsLists() {
+  const std::string path = ControlPlaneFile("apiserver.flags");
+  std::ifstream file(path);
+  if (!file) GiveUp("could not read " + path);
+  const std::string flags{std::istreambuf_iterator<char>(file), {}};
+  return flags.find("WatchList=false") == std::string::npos;
+}
+
 ClusterAccess ReadKubeconfig(const std::string& path) {
   const YAML::Node config = YAML::LoadFile(path);
   const YAML::Node context =

@@ -26,6 +26,9 @@ struct ClusterAccess {
 
 // The files of the control plane that the suite runs against, in $GANTRY_TEST_CONTROL_PLANE.
 std::string ControlPlaneFile(const std::string& name);
+// Whether the API server streams initial lists (sendInitialEvents), which it does unless it was
+// started with the feature gate WatchList off.
+bool StreamsLists();
 ClusterAccess ReadKubeconfig(const std::string& path);
 void WriteKubeconfig(const ClusterAccess& access, const std::string& path);
 

@@ -218,7 +218,7 @@ TEST_F(FailureTest, AServerThatIsOutOfReachIsUnavailable) {
   const json before = Application(app);
   Replica gantry;
   gantry.proxy.GoAway();
-  EXPECT_TRUE(IsUnavailable(gantry.RunStep(Request(UpdateTo(app)))));
+  EXPECT_TRUE(IsUnavailable(gantry.server->RunStep(Request(UpdateTo(app)))));
   EXPECT_EQ(Application(app), before);
   EXPECT_FALSE(HasRecord());
 }

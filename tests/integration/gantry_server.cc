@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include <cstdlib>
+#include <exception>
 #include <filesystem>
 #include <fstream>
 #include <future>
@@ -192,7 +193,9 @@ GantryServer::GantryServer(const std::string& kubeconfig, const std::vector<std:
 
 GantryServer::~GantryServer() {
   Kill9();
-  if (testing::Test::HasFailure()) std::cerr << "---- log of gantry-server:\n" << Log();
+  // An exception that ends the test is a failure only when it has left the test.
+  const bool failed = testing::Test::HasFailure() || std::uncaught_exceptions() > 0;
+  if (failed) std::cerr << "---- log of gantry-server:\n" << Log();
 }
 
 void GantryServer::Start(const std::vector<std::string>& arguments) {

@@ -61,6 +61,9 @@ class Replica {
   void ExpectForbidden() { expects_forbidden_ = true; }
 
  private:
+  // Whether it lists or watches all Applications of a namespace and has not come to their end.
+  bool IsReadingAll(const std::string& ns);
+
   const ClusterAccess access_;
 
  public:

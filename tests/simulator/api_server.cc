@@ -27,7 +27,6 @@ constexpr std::chrono::minutes kDefaultWatchTime{45};
 // How often a watch looks whether its client is still there.
 constexpr std::chrono::milliseconds kLookInterval{500};
 constexpr char kListExpired[] = "The resourceVersion for the provided list is too old.";
-constexpr char kFutureRevision[] = "etcdserver: mvcc: required revision is a future revision";
 constexpr char kContinueExpired[] =
     "The provided continue parameter is too old to display a consistent list result. You can start "
     "a new list without the continue parameter, or use the continue token in this response to "
@@ -264,8 +263,8 @@ void ApiServer::HandlePath(const RequestInfo& info, HttpAnswer& answer) {
   if (path == "/version" || path == "/version/") {
     return answer.Respond(200, kJson,
                           Text({{"major", "1"},
-                                {"minor", "29"},
-                                {"gitVersion", "v1.29.0-gantry-sim"},
+                                {"minor", "34"},
+                                {"gitVersion", "v1.34.0-gantry-sim"},
                                 {"gitCommit", ""},
                                 {"gitTreeState", "archive"},
                                 {"buildDate", "1970-01-01T00:00:00Z"},
@@ -357,6 +356,9 @@ Result<Written> ApiServer::Write(const Call& call) {
   const std::string content_type = call.request.Header("Content-Type");
   const bool status = !attributes.subresource.empty();
   if (attributes.verb == "patch") {
+    if (attributes.name.empty()) {
+      return resource.custom ? BadRequest("name must be provided") : MethodNotAllowed();
+    }
     return writer_.Patch(resource, ns, attributes.name, call.request.body, content_type, status,
                          call.dry_run);
   }
@@ -429,17 +431,15 @@ Result<Store::Page> ApiServer::ReadPage(const Call& call, const ListOptions& opt
   const std::string ns = call.resource->namespaced ? call.info.attributes.ns : std::string();
   const auto filter = [&](const Entry& entry) { return Selected(options, entry); };
   const std::string key = call.resource->key();
-  const Result<std::uint64_t> version = ParseVersion(options.version_text);
-  if (!version.ok()) return version.error();
-
   if (!options.continue_text.empty()) {
-    if (*version > 0) {
-      return BadRequest("specifying resource version is not allowed when using continue");
-    }
     Result<ContinueToken> token = ContinueToken::Decode(options.continue_text, ns);
     if (!token.ok()) return token.error();
-    if (token->resource_version && *token->resource_version > store_.revision()) {
-      return InternalMessage(kFutureRevision);
+    if (!options.version_text.empty() && options.version_text != "0") {
+      return BadRequest("specifying resource version is not allowed when using continue");
+    }
+    const std::uint64_t current = store_.revision();
+    if (token->resource_version && *token->resource_version > current) {
+      return TooLargeResourceVersion(*token->resource_version, current);
     }
     std::optional<Store::Page> page = store_.List(key, ns, filter, token->resource_version,
                                                   options.limit, std::pair(token->ns, token->name));
@@ -450,13 +450,15 @@ Result<Store::Page> ApiServer::ReadPage(const Call& call, const ListOptions& opt
     return error;
   }
 
+  const Result<std::uint64_t> version = ParseVersion(options.version_text);
+  if (!version.ok()) {
+    return BadRequest(
+        StrCat("invalid resource version: ", TextAt(version.error().body, "message")));
+  }
   const std::uint64_t current = store_.revision();
   const bool exact = options.version_match == "Exact" ||
                      (options.limit > 0 && *version > 0 && options.version_match.empty());
-  if (*version > current) {
-    if (exact) return InternalMessage(kFutureRevision);
-    return TooLargeResourceVersion(*version, current);
-  }
+  if (*version > current) return TooLargeResourceVersion(*version, current);
   // From its cache the API server gives everything at once.
   const bool cached = !options.version_text.empty() && !exact;
   std::optional<Store::Page> page =
@@ -530,9 +532,11 @@ void ApiServer::Watch(const Call& call, const ListOptions& options) {
   const std::string ns = resource.namespaced ? watch.ns : std::string();
   const Result<std::uint64_t> version = ParseVersion(options.version_text);
   if (!version.ok()) return RespondError(call.answer, version.error());
+  const bool streamed_list = options.send_initial_events.value_or(false);
+  const bool initial_events = options.send_initial_events.value_or(*version == 0);
+  const bool from_now = *version == 0 && !initial_events;
   // Whoever has seen the answer begin follows from there, whatever is forgotten then.
-  const bool too_old =
-      *version != 0 && !options.send_initial_events && *version < store_.Oldest(resource.key());
+  const bool too_old = *version != 0 && !streamed_list && *version < store_.Oldest(resource.key());
   if (!call.answer.Begin(200, kJson)) return;
 
   bool columns = true;
@@ -560,15 +564,19 @@ void ApiServer::Watch(const Call& call, const ListOptions& options) {
     return buffer.size() < kPiece || flush();
   };
   const auto send_bookmark = [&](std::uint64_t at, bool initial_end) {
-    json metadata = {{"resourceVersion", StrCat(at)}, {"creationTimestamp", nullptr}};
+    json metadata = {{"resourceVersion", StrCat(at)}};
     if (initial_end) metadata["annotations"] = {{"k8s.io/initial-events-end", "true"}};
-    base::StrAppend(&buffer, EventLine("BOOKMARK", Text({{"kind", resource.kind},
-                                                         {"apiVersion", resource.api_version()},
-                                                         {"metadata", metadata}})));
+    std::string bookmark = Text(
+        {{"kind", resource.kind}, {"apiVersion", resource.api_version()}, {"metadata", metadata}});
+    if (call.form != Form::kObject) {
+      bookmark = Single(resource, call.form, bookmark, clock_.Now(), columns);
+      columns = false;
+    }
+    base::StrAppend(&buffer, EventLine("BOOKMARK", bookmark));
     return flush();
   };
 
-  std::uint64_t cursor = *version;
+  std::uint64_t cursor = from_now ? store_.revision() : *version;
   const auto send_expired = [&] {
     const ApiError error = Expired(
         StrCat("too old resource version: ", cursor, " (", store_.Oldest(resource.key()), ")"));
@@ -578,7 +586,12 @@ void ApiServer::Watch(const Call& call, const ListOptions& options) {
     if (!call.answer.IsAwaited()) return;
   }
   if (too_old) return send_expired();
-  if (*version == 0 || options.send_initial_events) {
+  if (const std::uint64_t current = store_.revision(); streamed_list && *version > current) {
+    const ApiError error = TooLargeResourceVersion(*version, current);
+    if (call.answer.Send(EventLine("ERROR", Text(error.body)))) call.answer.End();
+    return;
+  }
+  if (initial_events) {
     const std::optional<Store::Page> page = store_.List(
         resource.key(), ns, [&](const Entry& entry) { return Selected(options, entry); },
         std::nullopt, 0, std::nullopt);
@@ -586,7 +599,7 @@ void ApiServer::Watch(const Call& call, const ListOptions& options) {
       if (!send("ADDED", entry->json)) return;
     }
     cursor = page->resource_version;
-    if (options.send_initial_events && options.bookmarks && !send_bookmark(cursor, true)) return;
+    if (streamed_list && options.bookmarks && !send_bookmark(cursor, true)) return;
     if (!flush()) return;
   }
 

@@ -40,7 +40,7 @@ class ApiServer {
  public:
   struct Options {
     std::chrono::milliseconds bookmark_interval{60000};
-    // Answer sendInitialEvents as servers before 1.27 do.
+    // Answer sendInitialEvents as servers without the feature gate WatchList do.
     bool refuse_initial_events = false;
     std::string address;  // for discovery
   };

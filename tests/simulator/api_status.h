@@ -52,7 +52,7 @@ class Result {
   std::variant<T, ApiError> content_;
 };
 
-// The messages below are those of kube-apiserver 1.20, to the letter.
+// The messages below are those of kube-apiserver 1.34, to the letter.
 ApiError MakeError(int code, const std::string& reason, const std::string& message,
                    nlohmann::json details = nullptr);
 // An error that has no reason of its own: 500 and a message.

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "absl/strings/escaping.h"
+#include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "server/base/strings.h"
 #include "tests/simulator/http_server.h"
@@ -27,39 +28,68 @@ Result<std::int64_t> ParseInteger(const std::string& text) {
   return number;
 }
 
-bool IsTrue(const std::string& text) { return text == "true" || text == "1" || text.empty(); }
+bool IsTrue(const std::string& text) {
+  return !absl::EqualsIgnoreCase(text, "false") && text != "0";
+}
 
-std::vector<Cause> VersionMatchCauses(const ListOptions& options) {
+Cause IsForbidden(const char* field, const std::string& why) {
+  return {"FieldValueForbidden", StrCat("Forbidden: ", why), field};
+}
+
+Cause IsNotSupported(const std::string& match, const char* supported) {
+  return {"FieldValueNotSupported",
+          StrCat("Unsupported value: \"", match, "\": supported values: ", supported),
+          "resourceVersionMatch"};
+}
+
+constexpr char kMatch[] = "resourceVersionMatch";
+constexpr char kInitialEvents[] = "sendInitialEvents";
+constexpr char kContinued[] = "resourceVersionMatch is forbidden when continue is provided";
+
+std::vector<Cause> CheckWatch(const ListOptions& options, bool initial_events) {
   std::vector<Cause> causes;
-  const auto forbidden = [&](const std::string& why) {
-    causes.push_back({"FieldValueForbidden", "Forbidden: " + why, "resourceVersionMatch"});
-  };
   const std::string& match = options.version_match;
   if (options.send_initial_events) {
     if (match != "NotOlderThan") {
-      causes.push_back({"FieldValueForbidden",
-                        "Forbidden: sendInitialEvents requires setting resourceVersionMatch to "
-                        "NotOlderThan",
-                        "resourceVersionMatch"});
+      causes.push_back(IsForbidden(
+          kMatch, "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan"));
     }
-    return causes;
+    if (!initial_events) {
+      causes.push_back(IsForbidden(kInitialEvents,
+                                   "sendInitialEvents is forbidden for watch unless the WatchList "
+                                   "feature gate is enabled"));
+    }
   }
   if (match.empty()) return causes;
-  if (options.watch) forbidden("resourceVersionMatch is forbidden for watch");
-  if (options.version_text.empty()) {
-    forbidden("resourceVersionMatch is forbidden unless resourceVersion is provided");
+  if (!options.send_initial_events) {
+    causes.push_back(IsForbidden(
+        kMatch,
+        "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided"));
   }
-  if (!options.continue_text.empty()) {
-    forbidden("resourceVersionMatch is forbidden when continue is provided");
+  if (match != "NotOlderThan") causes.push_back(IsNotSupported(match, "\"NotOlderThan\""));
+  if (!options.continue_text.empty()) causes.push_back(IsForbidden(kMatch, kContinued));
+  return causes;
+}
+
+std::vector<Cause> CheckList(const ListOptions& options) {
+  std::vector<Cause> causes;
+  const std::string& match = options.version_match;
+  if (!match.empty()) {
+    if (options.version_text.empty()) {
+      causes.push_back(IsForbidden(
+          kMatch, "resourceVersionMatch is forbidden unless resourceVersion is provided"));
+    }
+    if (!options.continue_text.empty()) causes.push_back(IsForbidden(kMatch, kContinued));
+    if (match != "Exact" && match != "NotOlderThan") {
+      causes.push_back(IsNotSupported(match, "\"Exact\", \"NotOlderThan\", \"\""));
+    }
+    if (match == "Exact" && options.version_text == "0") {
+      causes.push_back(IsForbidden(
+          kMatch, "resourceVersionMatch \"exact\" is forbidden for resourceVersion \"0\""));
+    }
   }
-  if (match != "Exact" && match != "NotOlderThan") {
-    causes.push_back({"FieldValueNotSupported",
-                      StrCat("Unsupported value: \"", match,
-                             "\": supported values: \"Exact\", \"NotOlderThan\", \"\""),
-                      "resourceVersionMatch"});
-  }
-  if (match == "Exact" && options.version_text == "0") {
-    forbidden("resourceVersionMatch \"exact\" is forbidden for resourceVersion \"0\"");
+  if (options.send_initial_events) {
+    causes.push_back(IsForbidden(kInitialEvents, "sendInitialEvents is forbidden for list"));
   }
   return causes;
 }
@@ -99,9 +129,11 @@ Result<ContinueToken> ContinueToken::Decode(const std::string& text, const std::
         StrCat("invalid character '", decoded.substr(0, 1), "' looking for beginning of value"));
   }
   std::string start = TextAt(token, "start");
+  if (TextAt(token, "v") != kTokenVersion) {
+    return invalid(StrCat("server does not recognize this encoded version ", TextAt(token, "v")));
+  }
   const auto version = token.find("rv");
-  if (TextAt(token, "v") != kTokenVersion || version == token.end() ||
-      !version->is_number_integer() || *version == 0) {
+  if (version == token.end() || !version->is_number_integer() || *version == 0) {
     return invalid("incorrect encoded start resourceVersion (version meta.k8s.io/v1)");
   }
   if (start.empty() || start.back() != '\0') return invalid("encoded start key empty");
@@ -130,10 +162,10 @@ Result<ListOptions> ListOptions::Parse(std::string_view query, const Resource& r
     if (name == "fieldSelector") fields = value;
     if (name == "continue") options.continue_text = value;
     if (name == "resourceVersion") options.version_text = value;
-    if (name == "resourceVersionMatch") options.version_match = value;
+    if (name == kMatch) options.version_match = value;
     if (name == "watch") options.watch = IsTrue(value);
     if (name == "allowWatchBookmarks") options.bookmarks = IsTrue(value);
-    if (name == "sendInitialEvents") options.send_initial_events = initial_events && IsTrue(value);
+    if (name == kInitialEvents) options.send_initial_events = IsTrue(value);
     if (name == "limit" || name == "timeoutSeconds") {
       const Result<std::int64_t> number = ParseInteger(value);
       if (!number.ok()) return number.error();
@@ -154,7 +186,15 @@ Result<ListOptions> ListOptions::Parse(std::string_view query, const Resource& r
   });
   if (!by_fields.ok()) return by_fields.error();
   options.fields = *std::move(by_fields);
-  const std::vector<Cause> causes = VersionMatchCauses(options);
+  // A watch from nowhere asks for what is there, in whichever way it was put.
+  const bool from_nowhere = options.version_text.empty() || options.version_text == "0";
+  if (initial_events && options.watch && from_nowhere && !options.send_initial_events &&
+      options.version_match.empty()) {
+    options.send_initial_events = true;
+    options.version_match = "NotOlderThan";
+  }
+  const std::vector<Cause> causes =
+      options.watch ? CheckWatch(options, initial_events) : CheckList(options);
   if (!causes.empty()) return Invalid({"meta.k8s.io", "ListOptions"}, "", causes);
   return options;
 }

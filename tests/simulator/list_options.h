@@ -35,10 +35,10 @@ struct ListOptions {
   std::string version_match;
   bool watch = false;
   bool bookmarks = false;
-  bool send_initial_events = false;
+  std::optional<bool> send_initial_events;
   std::optional<std::int64_t> timeout_seconds;
 
-  // `initial_events`: whether sendInitialEvents is known.
+  // `initial_events`: whether sendInitialEvents is allowed.
   static Result<ListOptions> Parse(std::string_view query, const Resource& resource,
                                    bool initial_events);
 };

@@ -218,7 +218,7 @@ void AddFlags(CLI::App& app, Flags& flags) {
                  "How often watches get a bookmark that allow it")
       ->capture_default_str();
   app.add_flag("--refuse-initial-events", flags.refuse_initial_events,
-               "Answer sendInitialEvents with 422, as Kubernetes before 1.27 does");
+               "Answer sendInitialEvents with 422, as without the feature gate WatchList");
   app.add_flag("--no-default-manifests", flags.no_default_manifests,
                "Begin without Gantry's definitions, namespaces and roles");
   app.add_option("--manifest", flags.manifests,

@@ -80,6 +80,19 @@ std::string WhyNoPathSegment(const std::string& name) {
   return "";
 }
 
+// How the API server shows a body that it cannot use.
+std::string Beginning(const std::string& body) {
+  constexpr std::size_t kShown = 30;
+  if (body.empty()) return "<empty>";
+  const std::string shown = body.substr(0, kShown);
+  return StrCat(body[0] == '{' ? shown : absl::BytesToHexString(shown),
+                body.size() > kShown ? " ..." : "");
+}
+
+std::string NoKind(const std::string& body) {
+  return StrCat("Object 'Kind' is missing in '", body, "'");
+}
+
 bool IsMapOfTexts(const json& value) {
   return value.is_object() &&
          std::all_of(value.begin(), value.end(), [](const json& text) { return text.is_string(); });
@@ -190,12 +203,7 @@ Result<json> CheckType(const Resource& resource, json object, const std::string&
     object["apiVersion"] = resource.api_version();
   } else {
     if (kind.empty()) {
-      const std::string end = body.size() > 10 ? body.substr(body.size() - 10) : body;
-      const std::string context = body.size() > 50 ? body.substr(body.size() - 50) : body;
-      return BadRequest(StrCat(
-          resource.kind, " in version \"", resource.version, "\" cannot be handled as a ",
-          resource.kind, ": unmarshalerDecoder: Object 'Kind' is missing in '", body,
-          "', error found in #10 byte of ...|", end, "|..., bigger context ...|", context, "|..."));
+      return BadRequest(NoKind(body));
     }
     if (version != resource.api_version()) {
       return BadRequest(StrCat("the API version in the data (", version,
@@ -239,26 +247,31 @@ Result<json> DecodeBody(const Resource& resource, const std::string& body,
   }
   const auto unrecognized = [&](const std::string& why) {
     return BadRequest(StrCat("the object provided is unrecognized (must be of type ", resource.kind,
-                             "): couldn't get version/kind; json parse error: ", why));
+                             "): ", why, " (", Beginning(body), ")"));
   };
+  constexpr char kNoJson[] = "couldn't get version/kind; json parse error: ";
   json object;
   if (yaml) {
     const absl::StatusOr<std::vector<json>> documents = ParseYaml(body);
-    if (!documents.ok() || documents->size() != 1) return unrecognized("not one YAML document");
+    if (!documents.ok() || documents->size() != 1) {
+      return unrecognized(StrCat(kNoJson, "not one YAML document"));
+    }
     object = documents->front();
   } else {
     object = json::parse(body, nullptr, false);
     if (object.is_discarded()) {
-      return unrecognized(
-          StrCat("unexpected end of JSON input (", body.empty() ? "<empty>" : body, ")"));
+      return unrecognized(StrCat(kNoJson, "unexpected end of JSON input"));
     }
+  }
+  if (resource.custom &&
+      (object.is_null() || (object.is_object() && TextAt(object, "kind").empty()))) {
+    return unrecognized(NoKind(body));
   }
   if (!object.is_object()) {
     return unrecognized(StrCat(
-        "json: cannot unmarshal ", object.type_name(),
+        kNoJson, "json: cannot unmarshal ", object.type_name(),
         " into Go value of type struct { APIVersion string \"json:\\\"apiVersion,omitempty\\\"\"; "
-        "Kind string \"json:\\\"kind,omitempty\\\"\" } (",
-        absl::BytesToHexString(body), ")"));
+        "Kind string \"json:\\\"kind,omitempty\\\"\" }"));
   }
   return CheckType(resource, std::move(object), body);
 }

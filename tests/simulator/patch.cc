@@ -31,7 +31,7 @@ std::string Unescaped(const std::string& token) {
 }
 
 // The tokens of a pointer; nothing when it is none to a place inside the document.
-std::optional<std::vector<std::string>> Tokens(const std::string& pointer) {
+std::optional<std::vector<std::string>> PointerTokens(const std::string& pointer) {
   if (pointer.empty() || pointer[0] != '/') return std::nullopt;
   std::vector<std::string> tokens;
   std::size_t start = 1;
@@ -78,7 +78,7 @@ bool WouldNestTooDeep(const Place& place, const json& value) {
 }
 
 std::optional<Place> Find(json& document, const std::string& pointer) {
-  const auto tokens = Tokens(pointer);
+  const auto tokens = PointerTokens(pointer);
   if (!tokens) return std::nullopt;
   json* parent = &document;
   for (std::size_t i = 0; i + 1 < tokens->size(); ++i) {
@@ -163,22 +163,25 @@ bool ApplyOperation(json& document, const json& operation) {
   return target && Add(*target, std::move(moved));
 }
 
+ApiError Undecodable(const std::string& why) {
+  return BadRequest(base::StrCat("error decoding patch: ", why));
+}
+
+ApiError WrongType(const json& value, const char* wanted) {
+  const std::string own = value.is_number()    ? "number"
+                          : value.is_boolean() ? "bool"
+                                               : value.type_name();
+  return Undecodable(
+      base::StrCat("json: cannot unmarshal ", own, " into Go value of type ", wanted));
+}
+
 }  // namespace
 
 Result<json> ApplyMergePatch(const json& object, const std::string& patch) {
   const json parsed = json::parse(patch, nullptr, false);
-  if (parsed.is_discarded()) return InternalMessage("Invalid JSON Patch");
-  if (!parsed.is_object()) {
-    const std::string why = base::StrCat(
-        "Invalid value: ", json(patch).dump(),
-        ": couldn't get version/kind; json parse error: json: cannot unmarshal ",
-        parsed.is_number()    ? "number"
-        : parsed.is_boolean() ? "bool"
-                              : parsed.type_name(),
-        " into Go value of type struct { APIVersion string \"json:\\\"apiVersion,omitempty\\\"\"; "
-        "Kind string \"json:\\\"kind,omitempty\\\"\" }");
-    return Invalid({"", ""}, "", {{"FieldValueInvalid", why, "patch"}});
-  }
+  if (parsed.is_discarded()) return Undecodable("unexpected end of JSON input");
+  if (parsed.is_null()) return BadRequest("Invalid JSON Patch");
+  if (!parsed.is_object()) return WrongType(parsed, "map[string]interface {}");
   json patched = object;
   patched.merge_patch(parsed);
   return patched;
@@ -186,13 +189,10 @@ Result<json> ApplyMergePatch(const json& object, const std::string& patch) {
 
 Result<json> ApplyJsonPatch(const json& object, const std::string& patch) {
   const json parsed = json::parse(patch, nullptr, false);
-  if (parsed.is_discarded()) return BadRequest("unexpected end of JSON input");
-  if (!parsed.is_array()) {
-    return BadRequest(base::StrCat("json: cannot unmarshal ",
-                                   parsed.is_number()    ? "number"
-                                   : parsed.is_boolean() ? "bool"
-                                                         : parsed.type_name(),
-                                   " into Go value of type jsonpatch.Patch"));
+  if (parsed.is_discarded()) return Undecodable("unexpected end of JSON input");
+  if (!parsed.is_array() && !parsed.is_null()) return WrongType(parsed, "[]handlers.jsonPatchOp");
+  for (const json& operation : parsed) {
+    if (!operation.is_object()) return WrongType(operation, "handlers.jsonPatchOp");
   }
   if (parsed.size() > kMaxOperations) {
     return MakeError(413, "RequestEntityTooLarge",
@@ -201,7 +201,7 @@ Result<json> ApplyJsonPatch(const json& object, const std::string& patch) {
   }
   json patched = object;
   for (const json& operation : parsed) {
-    if (!operation.is_object() || !ApplyOperation(patched, operation)) return PatchRejected();
+    if (!ApplyOperation(patched, operation)) return PatchRejected();
   }
   return patched;
 }

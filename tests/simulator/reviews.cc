@@ -18,7 +18,7 @@ constexpr char kAudience[] = "https://kubernetes.default.svc.cluster.local";
 json Answered(const json& review, const json& spec, json status) {
   return {{"kind", TextAt(review, "kind")},
           {"apiVersion", TextAt(review, "apiVersion")},
-          {"metadata", {{"creationTimestamp", nullptr}}},
+          {"metadata", json::object()},
           {"spec", spec},
           {"status", std::move(status)}};
 }
@@ -58,14 +58,15 @@ Result<json> ReviewAccess(const json& review, const User* self, const Rbac& rbac
   const bool has_path = path != spec.end() && path->is_object();
   std::vector<Cause> causes;
   if (has_resource && has_path) {
-    causes.push_back({"FieldValueInvalid",
-                      StrCat("Invalid value: authorization.NonResourceAttributes{Path:\"",
-                             TextAt(*path, "path"), "\", Verb:\"", TextAt(*path, "verb"),
-                             "\"}: cannot be specified in combination with resourceAttributes"),
-                      "spec.nonResourceAttributes"});
+    causes.push_back(
+        {"FieldValueInvalid",
+         StrCat("Invalid value: ",
+                json{{"Path", TextAt(*path, "path")}, {"Verb", TextAt(*path, "verb")}}.dump(),
+                ": cannot be specified in combination with resourceAttributes"),
+         "spec.nonResourceAttributes"});
   } else if (!has_resource && !has_path) {
     causes.push_back({"FieldValueInvalid",
-                      "Invalid value: \"null\": exactly one of nonResourceAttributes or "
+                      "Invalid value: null: exactly one of nonResourceAttributes or "
                       "resourceAttributes must be specified",
                       "spec.resourceAttributes"});
   }

@@ -125,7 +125,9 @@ class Validator {
       const auto& wanted = type->get_ref<const std::string&>();
       if (!FitsType(wanted, value)) {
         const std::string own = StrCat("\"", TypeOf(value), "\"");
-        SayInvalid(path, own, StrCat("must be of type ", wanted, ": ", own));
+        Say("FieldValueTypeInvalid", path,
+            StrCat("Invalid value: ", own, ": ", path, " in body must be of type ", wanted, ": ",
+                   own));
         return;
       }
     }
@@ -181,8 +183,9 @@ class Validator {
     }
     const json* const items = Part(definition, "items");
     if (items == nullptr) return;
-    // The index of the item is not said.
-    for (const json& item : value) Value(*items, item, path, false);
+    for (std::size_t i = 0; i < value.size(); ++i) {
+      Value(*items, value[i], StrCat(path, "[", i, "]"), false);
+    }
   }
 
   void Object(const json& definition, const json& value, const std::string& path, bool root) {

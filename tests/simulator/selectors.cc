@@ -143,7 +143,7 @@ class LabelParser {
     if (!IsWord()) return Fail(StrCat("found '", token_, "', expected: identifier"));
     requirement.key = token_;
     if (const std::string why = WhyNoQualifiedName(requirement.key); !why.empty()) {
-      return Fail(StrCat("invalid label key \"", requirement.key, "\": ", why));
+      return Fail(StrCat("<nil>: Invalid value: \"", requirement.key, "\": ", why));
     }
     Next();
     if (negated) {
@@ -187,7 +187,8 @@ class LabelParser {
       }
       if (!Take(requirement, std::move(value))) return false;
       if (token_ == ")") break;
-      if (token_ != ",") return Fail(StrCat("found '", token_, "', expected: ',' or ')'"));
+      if (token_ != ",")
+        return Fail(StrCat("found '", token_, "', expected: ',', ')' or identifier"));
       Next();
     }
     Next();
@@ -198,11 +199,12 @@ class LabelParser {
     const bool number = requirement.op == Operator::kGreater || requirement.op == Operator::kLess;
     std::int64_t ignored = 0;
     if (number && !absl::SimpleAtoi(value, &ignored)) {
-      return Fail("for 'Gt', 'Lt' operators, the value must be an integer");
+      return Fail(StrCat("values[0]: Invalid value: \"", value,
+                         "\": for 'Gt', 'Lt' operators, the value must be an integer"));
     }
     if (const std::string why = WhyNoLabelValue(value); !why.empty()) {
-      return Fail(
-          StrCat("invalid label value: \"", value, "\": at key: \"", requirement.key, "\": ", why));
+      return Fail(StrCat("values[", requirement.values.size(), "][", requirement.key,
+                         "]: Invalid value: \"", value, "\": ", why));
     }
     requirement.values.push_back(std::move(value));
     return true;

@@ -241,6 +241,8 @@ absl::Status Simulator::WriteFiles(const std::string& folder) const {
       {"gantry.key", gantry_certificate_.key},
       {"ca.crt", authority_.certificate()},
       {"tokens.csv", list},
+      {"apiserver.flags",
+       options_.refuse_initial_events ? "--feature-gates=WatchList=false\n" : ""},
       {"url", url() + "\n"},
       {"env", StrCat("export GANTRY_TEST_CONTROL_PLANE='", folder, "'\n")}};
   for (const auto& [name, content] : files) {

@@ -33,7 +33,7 @@ struct SimulatorOptions {
   // Changes that are kept of each resource: older watches and pages get 410.
   std::size_t history = 10000;
   std::chrono::milliseconds bookmark_interval{60000};
-  // Answer sendInitialEvents as servers before 1.27 do (422).
+  // Answer sendInitialEvents as servers without the feature gate WatchList do (422).
   bool refuse_initial_events = false;
   // Begin with what the tests' real control plane begins with: definitions, namespaces, roles.
   bool default_manifests = true;

@@ -20,16 +20,19 @@ namespace {
 
 constexpr char kJsonPatch[] = "application/json-patch+json";
 constexpr char kMergePatch[] = "application/merge-patch+json";
+constexpr char kOtherNamespace[] =
+    "the namespace of the provided object does not match the namespace sent on the request";
 
 std::string Immutable(const std::string& value) {
   return StrCat("Invalid value: ", value, ": field is immutable");
 }
 
-// "2020-01-01 00:00:00 +0000 UTC": as Go prints a time.
-std::string GoTime(const std::string& text) {
-  absl::Time time;
-  if (!absl::ParseTime(absl::RFC3339_full, text, &time, nullptr)) return text;
-  return absl::FormatTime("%Y-%m-%d %H:%M:%S +0000 UTC", time, absl::UTCTimeZone());
+// The object in a request to `name` says that it is `own`.
+ApiError OtherName(const std::string& own, const std::string& name) {
+  return BadRequest(own.empty() ? StrCat("the name of the object (", name,
+                                         " based on URL) was undeterminable: name must be provided")
+                                : StrCat("the name of the object (", own,
+                                         ") does not match the name on the URL (", name, ")"));
 }
 
 // Digits and letters as Kubernetes puts them behind a generateName.
@@ -58,6 +61,9 @@ void SetDefaults(const Resource& resource, json& object) {
   if (resource.plural == "namespaces") {
     if (!object.contains("spec") || !object["spec"].is_object()) object["spec"] = json::object();
     if (!object["spec"].contains("finalizers")) object["spec"]["finalizers"] = {"kubernetes"};
+    json& metadata = object["metadata"];
+    const std::string name = TextAt(metadata, "name");
+    if (!name.empty()) metadata["labels"]["kubernetes.io/metadata.name"] = name;
   }
 }
 
@@ -100,8 +106,7 @@ Result<Written> Writer::Create(const Resource& resource, const std::string& ns, 
   const std::string own_ns = TextAt(metadata, "namespace");
   if (resource.namespaced) {
     if (!own_ns.empty() && own_ns != ns) {
-      return BadRequest(
-          "the namespace of the provided object does not match the namespace sent on the request");
+      return BadRequest(kOtherNamespace);
     }
     metadata["namespace"] = ns;
   } else {
@@ -213,7 +218,8 @@ Result<json> Writer::Merge(const Resource& resource, const json& old, json wante
   }
   const std::string deletion = TextAt(metadata, "deletionTimestamp");
   if (!deletion.empty() && deletion != TextAt(old_metadata, "deletionTimestamp")) {
-    say_twice({"FieldValueInvalid", Immutable(GoTime(deletion)), "metadata.deletionTimestamp"});
+    say_twice({"FieldValueInvalid", Immutable(StrCat("\"", deletion, "\"")),
+               "metadata.deletionTimestamp"});
   }
   if (IsBeingDeleted(old) && metadata.contains("finalizers")) {
     const json before = old_metadata.value("finalizers", json::array());
@@ -237,7 +243,13 @@ Result<json> Writer::Merge(const Resource& resource, const json& old, json wante
     metadata.erase(name);
     if (old_metadata.contains(name)) metadata[name] = old_metadata[name];
   }
-  for (const Cause& cause : ValidateMetadata(resource, metadata)) say_twice(cause);
+  for (const Cause& cause : ValidateMetadata(resource, metadata)) {
+    if (cause.field == "metadata.finalizers") {
+      causes.push_back(cause);
+    } else {
+      say_twice(cause);
+    }
+  }
   const std::string kind = TextAt(wanted, "kind");
   if (kind != resource.kind) {
     causes.push_back({"FieldValueInvalid",
@@ -278,7 +290,7 @@ Result<Written> Writer::Modify(const Resource& resource, const std::string& ns,
     }
     if (number == 0 && !resource.unconditional_update) {
       return Invalid(resource.name(), name,
-                     {{"FieldValueInvalid", "Invalid value: 0x0: must be specified for an update",
+                     {{"FieldValueInvalid", "Invalid value: 0: must be specified for an update",
                        "metadata.resourceVersion"}});
     }
     if (number != 0 && number != entry->resource_version) return Modified(resource.name(), name);
@@ -304,18 +316,10 @@ Result<Written> Writer::Update(const Resource& resource, const std::string& ns,
                                bool dry_run) {
   const json& metadata = MetadataOf(object);
   const std::string own = TextAt(metadata, "name");
-  if (own.empty()) {
-    return BadRequest(StrCat("the name of the object (", name,
-                             " based on URL) was undeterminable: name must be provided"));
-  }
-  if (own != name) {
-    return BadRequest(StrCat("the name of the object (", own,
-                             ") does not match the name on the URL (", name, ")"));
-  }
+  if (own != name) return OtherName(own, name);
   const std::string own_ns = TextAt(metadata, "namespace");
   if (resource.namespaced && !own_ns.empty() && own_ns != ns) {
-    return BadRequest(StrCat("the namespace of the object (", own_ns,
-                             ") does not match the namespace on the request (", ns, ")"));
+    return BadRequest(kOtherNamespace);
   }
   if (resource.create_on_update && !status && !store_.Get(resource.key(), ns, name)) {
     json created = object;
@@ -370,15 +374,9 @@ Result<Written> Writer::Patch(const Resource& resource, const std::string& ns,
           return Invalid({"", ""}, "", {{"FieldValueInvalid", why, "patch"}});
         }
         const std::string own = TextAt(MetadataOf(*patched), "name");
-        if (own != name) {
-          return BadRequest(StrCat("the name of the object (", own,
-                                   ") does not match the name on the URL (", name, ")"));
-        }
+        if (own != name) return OtherName(own, name);
         const std::string own_ns = TextAt(MetadataOf(*patched), "namespace");
-        if (own_ns != ns) {
-          return BadRequest(StrCat("the namespace of the object (", own_ns,
-                                   ") does not match the namespace on the request (", ns, ")"));
-        }
+        if (!own_ns.empty() && own_ns != ns) return BadRequest(kOtherNamespace);
         return typed;
       },
       status, dry_run);
