@@ -4,7 +4,7 @@
 # preset, whose compile_commands.json it reads; that build must have generated the protos.
 #
 # Nearly all of clang-tidy's time goes into the headers of the libraries, so all sources of a folder
-# are checked as one unit, which reads them once. Names in the anonymous namespaces of one room have
+# are checked as one unit, which reads those once. Names in the anonymous namespaces of one room have
 # to differ for it. A unit that was found clean is not checked again before something changes that
 # the verdict depends on.
 set -euo pipefail
@@ -36,13 +36,26 @@ json.dump(commands, open(f"{sys.argv[2]}/compile_commands.json", "w"), indent=1)
 END
 
 check() { # folder
-  local findings verdict=0
-  # NOLINT: what the check asks of us is not asked of this list.
-  find "$1" -name '*.cc' | sort |
-    sed 's|.*|#include "&"  // NOLINT(bugprone-suspicious-include)|' >"$units/$1.cc"
-  findings=$(clang-tidy --quiet -p "$units" "$units/$1.cc" 2>&1) || verdict=$?
+  local unit=$units/$1.cc findings verdict=0 source
+  # The sources themselves, not includes of them: some checks look at the main file alone.
+  find "$1" -name '*.cc' | sort | while IFS= read -r source; do
+    printf '// source: %s\n' "$source"
+    cat "$source"
+  done >"$unit"
+  findings=$(clang-tidy --quiet -p "$units" "$unit" 2>&1) || verdict=$?
   ((verdict)) || return 0
-  grep -v ' warnings\? generated\.$' <<<"$findings"
+  # Told where they are in the sources.
+  awk -v unit="$unit" '
+    FILENAME == unit && sub(/^\/\/ source: /, "") { ++sources; name[sources] = $0; start[sources] = FNR }
+    FILENAME == unit || / warnings? generated\.$/ { next }
+    index($0, unit ":") == 1 {
+      rest = substr($0, length(unit) + 2)
+      line = rest + 0
+      sub(/^[0-9]+/, "", rest)
+      for (i = sources; start[i] > line; --i);
+      $0 = name[i] ":" (line - start[i]) rest
+    }
+    { print }' "$unit" - <<<"$findings"
   if grep -q 'clang-diagnostic-error' <<<"$findings"; then
     echo "The sources of $1/ are checked as one: two files may have the same name in it." >&2
   fi
