@@ -357,7 +357,7 @@ int Serve(const options::Options& options, const Logger& log, StopSignal& stop) 
 
   const int signal = stop.Wait();
   log.Info("stopping: calls in progress may finish",
-           {{"signal", strsignal(signal)},
+           {{"signal", sigdescr_np(signal)},
             {"drain_timeout", absl::FormatDuration(options.drain_timeout)}});
   state.Set(ServingState::Phase::kDraining);
   (*server)->Shutdown(options.drain_timeout);
@@ -393,6 +393,7 @@ int Main(const std::vector<std::string>& arguments) {
 }  // namespace
 }  // namespace gantry
 
+// NOLINTNEXTLINE(bugprone-exception-escape): what gets here may end the process.
 int main(int argc, char** argv) {
   return gantry::Main(std::vector<std::string>(argv + 1, argv + argc));
 }

@@ -15,8 +15,8 @@ build_packages=(
 )
 test_packages=(
   "${build_packages[@]}"
-  clang clang-format clang-tidy shellcheck npm prometheus zsh fish golang-go python3-venv
-  ca-certificates
+  clang libclang-rt-14-dev mold clang-format clang-tidy shellcheck npm prometheus redis-tools zsh fish
+  golang-go python3-venv git jq ca-certificates
 )
 
 case "${1:-}" in

@@ -692,7 +692,7 @@ class Parser {
     if (script && result.mistakes.empty()) {
       result.text = *script;
     } else if (shell_->count() == 0) {
-      result.mistakes.push_back("The shell is missing; expected bash, zsh or fish.");
+      result.mistakes.emplace_back("The shell is missing; expected bash, zsh or fish.");
     } else if (!script) {
       result.mistakes.push_back(
           absl::StrCat("The shell is ", Quoted(shell), "; expected bash, zsh or fish."));

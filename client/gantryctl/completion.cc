@@ -13,8 +13,6 @@
 namespace gantry::gantryctl {
 namespace {
 
-using Names = Completion::Names;
-
 constexpr char kBash[] = R"(# Completion of gantryctl for bash. For this shell, or in ~/.bashrc:
 #   source <(gantryctl completion bash)
 
@@ -122,13 +120,13 @@ void OfferValues(const std::string& value_name, const std::string& prefix, const
   } else if (value_name == "FILE") {
     completion.files = true;
   } else if (value_name == "PROJECT") {
-    completion.names = Names::kProjects;
+    completion.names = Completion::Names::kProjects;
   } else if (value_name == "STAGE") {
-    completion.names = Names::kStageNames;
+    completion.names = Completion::Names::kStageNames;
   } else if (value_name == "PROJECT[/STAGE]") {
-    completion.names = Names::kStages;
+    completion.names = Completion::Names::kStages;
   } else if (value_name == "KIND") {
-    completion.names = Names::kKinds;
+    completion.names = Completion::Names::kKinds;
   }
 }
 

@@ -16,7 +16,7 @@ namespace {
 
 // One page, asked for once: it only helps to word an error.
 constexpr int kNamesPageSize = 1000;
-constexpr char kDoing[] = "tell the health";
+constexpr char kTellingHealth[] = "tell the health";
 constexpr absl::Duration kNamesTimeout = absl::Seconds(5);
 constexpr absl::Duration kWaitTimeout = absl::Minutes(5);
 
@@ -81,8 +81,9 @@ int Ask(const HealthFlags& flags, const World& world) {
   };
   const auto failure = [&](const absl::Status& error) -> int {
     connection = nullptr;
-    Tell(world, absl::StrCat(RenderCallFailure(error, flags.server, timing.Now() - start, kDoing),
-                             Advice(error, flags, world)));
+    Tell(world,
+         absl::StrCat(RenderCallFailure(error, flags.server, timing.Now() - start, kTellingHealth),
+                      Advice(error, flags, world)));
     return ExitCodeForError(error);
   };
   if (world.on_asking) world.on_asking();
@@ -168,9 +169,9 @@ int Watch(const HealthFlags& flags, const World& world) {
   if (!end.ok()) {
     watch = nullptr;
     connection = nullptr;
-    Tell(world,
-         absl::StrCat(RenderCallFailure(end, flags.server, timing.Now() - start, kDoing, synced),
-                      Advice(end, flags, world)));
+    Tell(world, absl::StrCat(RenderCallFailure(end, flags.server, timing.Now() - start,
+                                               kTellingHealth, synced),
+                             Advice(end, flags, world)));
   }
   if (waits && end.ok() && !reached()) {
     if (*interrupted) return kExitInterrupted;

@@ -152,7 +152,7 @@ std::string RenderStage(const v1::StageHealth& health, const Look& look) {
     }
     std::vector<std::string> header = {"NAMESPACE", "NAME",      "STATE",    "HEALTH",
                                        "SYNC",      "OPERATION", "REVISIONS"};
-    if (look.wide) header.push_back("MESSAGE");
+    if (look.wide) header.emplace_back("MESSAGE");
     text += "\n" + Table(header, rows, StatePainter(look));
   }
 

@@ -9,11 +9,11 @@
 #include <atomic>
 #include <cerrno>
 #include <cstdlib>
-#include <cstring>
 #include <functional>
 #include <memory>
 #include <mutex>
 #include <string>
+#include <system_error>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -63,7 +63,7 @@ bool WriteTo(int fd, const std::string& text) {
 
 absl::Status SystemError() {
   const int code = errno;
-  return absl::UnknownError(std::strerror(code));
+  return absl::UnknownError(std::generic_category().message(code));
 }
 
 absl::StatusOr<std::string> Read(const std::string& file, std::size_t limit) {
@@ -121,6 +121,7 @@ void StopOnSignal(const sigset_t& signals) {
 
 }  // namespace
 
+// NOLINTNEXTLINE(bugprone-exception-escape): what gets here may end the process.
 int main(int argc, char** argv) {
   // Before any other thread starts, so that all of them leave these signals to the one that waits.
   sigset_t signals;

@@ -32,9 +32,9 @@
 namespace gantry::gantryctl {
 namespace {
 
-using Kind = Finding::Kind;
+using FindingKind = Finding::Kind;
 
-struct Freed {
+struct FreedAfterProbe {
   void operator()(BIO* bio) const { BIO_free(bio); }
   void operator()(X509* certificate) const { X509_free(certificate); }
   void operator()(SSL_CTX* context) const { SSL_CTX_free(context); }
@@ -43,7 +43,7 @@ struct Freed {
   void operator()(GENERAL_NAMES* names) const { GENERAL_NAMES_free(names); }
 };
 template <typename T>
-using Owned = std::unique_ptr<T, Freed>;
+using Owned = std::unique_ptr<T, FreedAfterProbe>;
 
 struct HostAndPort {
   std::string host;
@@ -83,8 +83,8 @@ class Socket {
   int fd() const { return fd_; }
 
   // Nothing once it stands, else what came in its way.
-  std::optional<Kind> Connect(const addrinfo& addresses) {
-    Kind kind = Kind::kNoAnswer;
+  std::optional<FindingKind> Connect(const addrinfo& addresses) {
+    FindingKind kind = FindingKind::kNoAnswer;
     for (const addrinfo* at = &addresses; at != nullptr; at = at->ai_next) {
       Close();
       fd_ = socket(at->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
@@ -96,7 +96,7 @@ class Socket {
         if (getsockopt(fd_, SOL_SOCKET, SO_ERROR, &error, &size) != 0) error = errno;
       }
       if (error == 0) return std::nullopt;
-      if (error == ECONNREFUSED) kind = Kind::kRefused;
+      if (error == ECONNREFUSED) kind = FindingKind::kRefused;
     }
     return kind;
   }
@@ -198,7 +198,7 @@ std::string NamesOf(X509* certificate) {
       if (family == AF_INET || ASN1_STRING_length(name->d.iPAddress) == 16) {
         inet_ntop(family, ASN1_STRING_get0_data(name->d.iPAddress), text, sizeof text);
       }
-      texts.push_back(text);
+      texts.emplace_back(text);
     }
   }
   return texts.empty() ? "no name at all" : absl::StrJoin(texts, ", ");
@@ -273,7 +273,7 @@ Finding ShakeHands(const Socket& socket, const std::string& host, const TlsMater
     if (again) continue;
     // Whoever sends a certificate speaks TLS, even if the handshake comes to nothing.
     const Owned<X509> sent(SSL_get1_peer_certificate(tls.get()));
-    return {sent ? Kind::kTls : Kind::kUnclear, ""};
+    return {sent ? FindingKind::kTls : FindingKind::kUnclear, ""};
   }
   const Owned<X509> certificate(SSL_get1_peer_certificate(tls.get()));
   const long error = SSL_get_verify_result(tls.get());
@@ -282,32 +282,32 @@ Finding ShakeHands(const Socket& socket, const std::string& host, const TlsMater
   unsigned int size = 0;
   SSL_get0_alpn_selected(tls.get(), &protocol, &size);
   // A call in plain text has not come as far as the certificate.
-  if (size == 0 && (trusted || plaintext)) return {Kind::kNoHttp2, ""};
-  if (trusted) return {Kind::kTls, ""};
-  return {Kind::kBadCertificate,
+  if (size == 0 && (trusted || plaintext)) return {FindingKind::kNoHttp2, ""};
+  if (trusted) return {FindingKind::kTls, ""};
+  return {FindingKind::kBadCertificate,
           CertificateProblem(error, certificate.get(), host, !material.ca.empty())};
 }
 
 // What gRPC says of the peer, as far as it does.
 Finding FindingIn(const std::string& message) {
   const std::string text = absl::AsciiStrToLower(message);
-  if (absl::StrContains(text, "missing selected alpn")) return {Kind::kNoHttp2, ""};
+  if (absl::StrContains(text, "missing selected alpn")) return {FindingKind::kNoHttp2, ""};
   constexpr char kPeerName[] = "peer name ";
   const std::size_t end = text.find(" is not in peer certificate");
   const std::size_t begin = text.rfind(kPeerName, end);
   if (end != std::string::npos && begin != std::string::npos) {
     const std::size_t name = begin + sizeof kPeerName - 1;
-    return {Kind::kBadCertificate,
+    return {FindingKind::kBadCertificate,
             absl::StrCat("is not for ", CutTo(OneLine(message.substr(name, end - name)), 100))};
   }
   if (absl::StrContains(text, "certificate verify failed")) {
-    return {Kind::kBadCertificate,
+    return {FindingKind::kBadCertificate,
             "is not valid now, or is from none of the certificate authorities that are trusted"};
   }
   for (const char* const closed :
        {"socket closed", "endpoint read failed", "handshake failed", "handshake read failed",
         "ssl_error", "connection reset", "broken pipe", "goaway"}) {
-    if (absl::StrContains(text, closed)) return {Kind::kClosed, ""};
+    if (absl::StrContains(text, closed)) return {FindingKind::kClosed, ""};
   }
   return {};
 }
@@ -315,15 +315,16 @@ Finding FindingIn(const std::string& message) {
 }  // namespace
 
 Finding Explain(const std::string& message, const std::function<Finding()>& probe) {
-  const Finding told = FindingIn(message);
-  if (told.kind == Kind::kNoHttp2 || !probe) return told;
-  const Finding found = probe();
+  Finding told = FindingIn(message);
+  if (told.kind == FindingKind::kNoHttp2 || !probe) return told;
+  Finding found = probe();
   switch (told.kind) {
-    case Kind::kBadCertificate:
+    case FindingKind::kBadCertificate:
       // The probe knows whose it is, and until when.
-      return found.kind == Kind::kBadCertificate ? found : told;
-    case Kind::kClosed:
-      return found.kind == Kind::kNoAnswer || found.kind == Kind::kUnclear ? told : found;
+      return found.kind == FindingKind::kBadCertificate ? found : told;
+    case FindingKind::kClosed:
+      return found.kind == FindingKind::kNoAnswer || found.kind == FindingKind::kUnclear ? told
+                                                                                         : found;
     default:
       return found;
   }
@@ -337,31 +338,31 @@ Finding Probe(const ServiceFlags& flags, const TlsMaterial& material, absl::Dura
   addrinfo* resolved = nullptr;
   const int error = getaddrinfo(target->host.c_str(), target->port.c_str(), &hints, &resolved);
   const Owned<addrinfo> addresses(resolved);
-  if (error != 0 || addresses == nullptr) return {Kind::kUnknownHost, gai_strerror(error)};
+  if (error != 0 || addresses == nullptr) return {FindingKind::kUnknownHost, gai_strerror(error)};
 
   // OpenSSL writes to the socket in a way that raises SIGPIPE where the peer is gone already.
   const SigpipeBlocked blocked;
   // TLS first: a server that speaks it may close the connection on anything else without a word.
   {
     Socket socket(limit);
-    if (const std::optional<Kind> kind = socket.Connect(*addresses)) return {*kind, ""};
-    const Finding finding = ShakeHands(socket, target->host, material, flags.plaintext);
+    if (const std::optional<FindingKind> kind = socket.Connect(*addresses)) return {*kind, ""};
+    Finding finding = ShakeHands(socket, target->host, material, flags.plaintext);
     ERR_clear_error();
-    if (finding.kind != Kind::kUnclear) return finding;
+    if (finding.kind != FindingKind::kUnclear) return finding;
   }
   bool silent = true;
   for (const std::string& bytes : {Http2Preface(), std::string("GET / HTTP/1.0\r\n\r\n")}) {
     Socket socket(limit);
-    if (const std::optional<Kind> kind = socket.Connect(*addresses)) return {*kind, ""};
+    if (const std::optional<FindingKind> kind = socket.Connect(*addresses)) return {*kind, ""};
     const std::string answer = socket.Exchange(bytes);
     silent = silent && answer.empty();
-    if (absl::StartsWith(answer, "HTTP/1.")) return {Kind::kHttp1, ""};
+    if (absl::StartsWith(answer, "HTTP/1.")) return {FindingKind::kHttp1, ""};
     // A frame of type SETTINGS on stream 0.
     if (answer.size() >= 9 && answer[3] == '\x04' && answer.substr(5, 4) == std::string(4, '\0')) {
-      return {Kind::kPlaintext, ""};
+      return {FindingKind::kPlaintext, ""};
     }
   }
-  return {silent ? Kind::kNoAnswer : Kind::kUnclear, ""};
+  return {silent ? FindingKind::kNoAnswer : FindingKind::kUnclear, ""};
 }
 
 std::string RenderFinding(const Finding& finding, const ServiceFlags& flags) {
@@ -369,25 +370,25 @@ std::string RenderFinding(const Finding& finding, const ServiceFlags& flags) {
   const bool has_credentials = !flags.token.empty() || !flags.token_file.empty() ||
                                !flags.cert_file.empty() || !flags.ca_file.empty();
   switch (finding.kind) {
-    case Kind::kUnclear:
+    case FindingKind::kUnclear:
       return "";
-    case Kind::kUnknownHost:
+    case FindingKind::kUnknownHost:
       return absl::StrCat("The host of ", address, " has no address (", finding.detail,
                           "); check its name in --server or GANTRY_SERVER.\n");
-    case Kind::kRefused:
+    case FindingKind::kRefused:
       return absl::StrCat("Nobody listens at ", address,
                           "; start gantry-server there, or name the address of one that runs (its "
                           "--listen) with --server or GANTRY_SERVER.\n");
-    case Kind::kNoAnswer:
+    case FindingKind::kNoAnswer:
       return absl::StrCat("Nothing comes back from ", address,
                           "; check the address in --server or GANTRY_SERVER, and whether a "
                           "firewall or a network policy is in between.\n");
-    case Kind::kHttp1:
+    case FindingKind::kHttp1:
       return absl::StrCat(address,
                           " answers HTTP/1: that looks like the admin listener of gantry-server "
                           "(its --admin-listen), or another web server. gRPC is at --listen, port "
                           "50051 unless told otherwise.\n");
-    case Kind::kPlaintext:
+    case FindingKind::kPlaintext:
       if (flags.plaintext) return "";
       if (!has_credentials) {
         return absl::StrCat(address,
@@ -398,7 +399,7 @@ std::string RenderFinding(const Finding& finding, const ServiceFlags& flags) {
                           " speaks plain text and was called with TLS, because a token, a "
                           "certificate or a CA is given; remove these (their GANTRY_ variables, "
                           "too), or name an address that has TLS.\n");
-    case Kind::kClosed:
+    case FindingKind::kClosed:
       return absl::StrCat(
           address, " takes the connection and closes it before gRPC comes about; ",
           flags.plaintext ? "it may expect TLS: use --ca-file with the certificate authority of "
@@ -407,12 +408,12 @@ std::string RenderFinding(const Finding& finding, const ServiceFlags& flags) {
                             "callers (--cert-file and --key-file). ",
           "Check also that it is gantry-server's --listen, and no proxy that has no service "
           "behind it.\n");
-    case Kind::kNoHttp2:
+    case FindingKind::kNoHttp2:
       return absl::StrCat(address,
                           " speaks TLS but not gRPC (no HTTP/2): probably the Kubernetes API "
                           "server, a web server or a proxy without HTTP/2; gRPC is at "
                           "gantry-server's --listen.\n");
-    case Kind::kTls:
+    case FindingKind::kTls:
       if (flags.plaintext) {
         return absl::StrCat(address,
                             " speaks TLS and was called in plain text; use --plaintext=false, or "
@@ -427,7 +428,7 @@ std::string RenderFinding(const Finding& finding, const ServiceFlags& flags) {
                           " speaks TLS and its certificate is in order; it may not accept the "
                           "certificate of --cert-file. Check that this is from an authority that "
                           "the service trusts, and has not expired.\n");
-    case Kind::kBadCertificate:
+    case FindingKind::kBadCertificate:
       if (flags.plaintext) {
         return absl::StrCat(address,
                             " speaks TLS and was called in plain text; use --ca-file with the "

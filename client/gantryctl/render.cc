@@ -21,7 +21,7 @@
 namespace gantry::gantryctl {
 namespace {
 
-using Json = nlohmann::ordered_json;
+using OrderedJson = nlohmann::ordered_json;
 
 // Beyond this JSON is not taken apart: the library's functions call themselves for each level.
 constexpr int kMaxJsonDepth = 500;
@@ -59,28 +59,29 @@ std::string Labelled(const std::string& label, const std::string& text) {
                       absl::StrReplaceAll(shown, {{"\n", "\n" + std::string(kWidth, ' ')}}), "\n");
 }
 
-std::optional<Json> ParseJson(const std::string& text) {
+std::optional<OrderedJson> ParseJson(const std::string& text) {
   int depth = 0;
   bool too_deep = false;
   // A first pass that builds nothing: every value but the outermost is left out.
-  const Json::parser_callback_t measure = [&](int level, Json::parse_event_t, Json&) {
+  const OrderedJson::parser_callback_t measure = [&](int level, OrderedJson::parse_event_t,
+                                                     OrderedJson&) {
     depth = std::max(depth, level);
     too_deep = depth > kMaxJsonDepth;
     return false;
   };
-  const Json ignored = Json::parse(text, measure, false);
+  const OrderedJson ignored = OrderedJson::parse(text, measure, false);
   if (too_deep) return std::nullopt;
-  Json json = Json::parse(text, nullptr, false);
+  OrderedJson json = OrderedJson::parse(text, nullptr, false);
   if (json.is_discarded()) return std::nullopt;
   return json;
 }
 
-std::string Dump(const Json& json, int indent) {
-  return json.dump(indent, ' ', false, Json::error_handler_t::replace);
+std::string Dump(const OrderedJson& json, int indent) {
+  return json.dump(indent, ' ', false, OrderedJson::error_handler_t::replace);
 }
 
 std::string PrettyPatch(const std::string& patch) {
-  const std::optional<Json> json = ParseJson(patch);
+  const std::optional<OrderedJson> json = ParseJson(patch);
   return Printable(json ? Dump(*json, 2) : patch, true);
 }
 
@@ -97,18 +98,18 @@ std::string YamlString(const std::string& text) {
   const bool boolean =
       std::find(booleans.begin(), booleans.end(), absl::AsciiStrToLower(text)) != booleans.end();
   // YAML knows the escapes that Printable writes.
-  return safe && !boolean ? text : Printable(Dump(Json(text), -1));
+  return safe && !boolean ? text : Printable(Dump(OrderedJson(text), -1));
 }
 
 // Anything but a list or an object that has entries.
-std::string YamlScalar(const Json& json) {
+std::string YamlScalar(const OrderedJson& json) {
   return json.is_string() ? YamlString(json.get_ref<const std::string&>()) : Dump(json, -1);
 }
 
-void AppendYaml(const Json& json, std::size_t indent, std::string& yaml) {
+void AppendYaml(const OrderedJson& json, std::size_t indent, std::string& yaml) {
   const std::string blanks(indent, ' ');
   // What follows "key:" or "-".
-  const auto append_value = [&](const Json& value, bool in_list) {
+  const auto append_value = [&](const OrderedJson& value, bool in_list) {
     if (value.is_structured() && !value.empty()) {
       std::string inner;
       AppendYaml(value, indent + 2, inner);
@@ -127,7 +128,7 @@ void AppendYaml(const Json& json, std::size_t indent, std::string& yaml) {
       append_value(value, false);
     }
   } else if (json.is_array() && !json.empty()) {
-    for (const Json& value : json) {
+    for (const OrderedJson& value : json) {
       absl::StrAppend(&yaml, blanks, "-");
       append_value(value, true);
     }
@@ -242,7 +243,7 @@ absl::StatusOr<std::string> RenderYaml(const google::protobuf::Message& message)
 }
 
 absl::StatusOr<std::string> JsonToYaml(const std::string& json) {
-  const std::optional<Json> parsed = ParseJson(json);
+  const std::optional<OrderedJson> parsed = ParseJson(json);
   if (!parsed) return absl::InternalError("the answer's JSON cannot be read back");
   std::string yaml;
   AppendYaml(*parsed, 0, yaml);

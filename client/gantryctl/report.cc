@@ -10,7 +10,7 @@
 namespace gantry::gantryctl {
 namespace {
 
-constexpr char kDoing[] = "record the report";
+constexpr char kReporting[] = "record the report";
 
 // The service answers a report with nothing.
 int PrintDone(OutputFormat output, const std::string& sentence, const World& world) {
@@ -30,7 +30,7 @@ int ReportPromotion(const ReportPromotionFlags& flags, const World& world) {
   request.set_phase(flags.phase);
   request.set_message(flags.message);
   const ExitCode code =
-      CallService(flags, flags.timeout, kDoing, world,
+      CallService(flags, flags.timeout, kReporting, world,
                   [&](const client::Client& client, const client::CallOptions& options) {
                     return client.ReportPromotion(request, options);
                   });
@@ -57,7 +57,7 @@ int ReportIndicator(const ReportIndicatorFlags& flags, const World& world) {
     request.mutable_ttl()->set_nanos(static_cast<std::int32_t>(absl::ToInt64Nanoseconds(rest)));
   }
   const ExitCode code =
-      CallService(flags, flags.timeout, kDoing, world,
+      CallService(flags, flags.timeout, kReporting, world,
                   [&](const client::Client& client, const client::CallOptions& options) {
                     return client.ReportIndicator(request, options);
                   });

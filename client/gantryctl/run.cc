@@ -116,28 +116,27 @@ int RunStep(const RunStepFlags& flags, const World& world) {
 // shell has no place for it.
 std::vector<std::string> NamesFor(const CompleteFlags& flags, const World& world) {
   constexpr absl::Duration kPatience = absl::Seconds(2);
-  using Names = Completion::Names;
   if (!flags.service_known) return {};
   const absl::StatusOr<std::shared_ptr<client::Connection>> connection = world.connect(flags);
   if (!connection.ok()) return {};
   std::set<std::string> names;
-  if (flags.completion.names == Names::kKinds) {
+  if (flags.completion.names == Completion::Names::kKinds) {
     const auto kinds = (*connection)->ListStepKinds({}, kPatience);
     if (!kinds.ok()) return {};
     for (const v1::StepKind& kind : kinds->kinds()) names.insert(kind.uses());
   } else {
     v1::ListStageHealthRequest request;
     request.set_page_size(1000);
-    if (flags.completion.names == Names::kStageNames) {
+    if (flags.completion.names == Completion::Names::kStageNames) {
       if (FirstInvalidUtf8(flags.completion.project)) return {};
       request.set_project(flags.completion.project);
     }
     const auto stages = (*connection)->ListStageHealth(request, kPatience);
     if (!stages.ok()) return {};
     for (const v1::StageHealth& health : stages->stages()) {
-      if (flags.completion.names == Names::kProjects) {
+      if (flags.completion.names == Completion::Names::kProjects) {
         names.insert(health.project());
-      } else if (flags.completion.names == Names::kStageNames) {
+      } else if (flags.completion.names == Completion::Names::kStageNames) {
         names.insert(health.stage());
       } else {
         names.insert(absl::StrCat(health.project(), "/", health.stage()));

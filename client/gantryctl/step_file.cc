@@ -9,7 +9,7 @@
 namespace gantry::gantryctl {
 namespace {
 
-using Kind = YamlNode::Kind;
+using NodeKind = YamlNode::Kind;
 
 constexpr char kOneStep[] =
     "expected one step, a mapping with `uses` and `config`, as a list entry of a promotion's steps "
@@ -46,7 +46,7 @@ class StepReader {
     bool has_uses = false;
     for (const YamlNode::Entry& entry : root.entries) {
       const YamlNode& value = *entry.value;
-      const bool given = value.kind != Kind::kNull;
+      const bool given = value.kind != NodeKind::kNull;
       if (entry.key == "uses") {
         has_uses = given;
         if (given) step.uses = NonEmptyString(entry);
@@ -107,10 +107,10 @@ class StepReader {
 
   std::string NonEmptyString(const YamlNode::Entry& entry) {
     const YamlNode& value = *entry.value;
-    if (value.kind != Kind::kString || value.text.empty()) {
+    if (value.kind != NodeKind::kString || value.text.empty()) {
       Mistaken(value.line, value.column,
                absl::StrCat("`", entry.key, "` is ",
-                            value.kind == Kind::kString ? "empty" : value.KindInWords(),
+                            value.kind == NodeKind::kString ? "empty" : value.KindInWords(),
                             "; expected a string that is not empty"));
       return "";
     }
@@ -142,7 +142,7 @@ class StepReader {
   }
 
   void ReadConfig(const YamlNode::Entry& entry, google::protobuf::Struct& config) {
-    if (entry.value->kind != Kind::kMapping) {
+    if (entry.value->kind != NodeKind::kMapping) {
       Mistaken(entry.value->line, entry.value->column,
                absl::StrCat("`config` is ", entry.value->KindInWords(), "; expected a mapping"));
       return;
@@ -159,8 +159,8 @@ class StepReader {
   }
 
   void ToValue(const YamlNode& node, const Path& path, int depth, google::protobuf::Value& to) {
-    if (node.kind == Kind::kMapping) depth += kMessagesOfMapping;
-    if (node.kind == Kind::kSequence) depth += kMessagesOfList;
+    if (node.kind == NodeKind::kMapping) depth += kMessagesOfMapping;
+    if (node.kind == NodeKind::kSequence) depth += kMessagesOfList;
     if (depth > kMaxMessageDepth) {
       Mistaken(
           node.line, node.column,
@@ -169,27 +169,27 @@ class StepReader {
       return;
     }
     switch (node.kind) {
-      case Kind::kNull:
+      case NodeKind::kNull:
         to.set_null_value(google::protobuf::NULL_VALUE);
         break;
-      case Kind::kBool:
+      case NodeKind::kBool:
         to.set_bool_value(node.boolean);
         break;
-      case Kind::kNumber:
+      case NodeKind::kNumber:
         to.set_number_value(node.number);
         break;
-      case Kind::kString:
+      case NodeKind::kString:
         RefuseExpression(node.text, node.line, node.column, path);
         to.set_string_value(node.text);
         break;
-      case Kind::kSequence: {
+      case NodeKind::kSequence: {
         google::protobuf::ListValue& list = *to.mutable_list_value();
         for (std::size_t i = 0; i < node.items.size(); ++i) {
           ToValue(*node.items[i], Path{&path, nullptr, i}, depth, *list.add_values());
         }
         break;
       }
-      case Kind::kMapping:
+      case NodeKind::kMapping:
         ToStruct(node, path, depth, *to.mutable_struct_value());
         break;
     }
@@ -216,9 +216,9 @@ StepFile ParseStepFile(const std::string& text) {
                                  "second; put each step into a file of its own"));
   } else {
     const YamlNode& root = *yaml.documents->front();
-    if (root.kind == Kind::kMapping) {
+    if (root.kind == NodeKind::kMapping) {
       reader.Read(root);
-    } else if (root.kind == Kind::kSequence) {
+    } else if (root.kind == NodeKind::kSequence) {
       reader.Mistaken(root.line, root.column,
                       absl::StrCat("it holds a list of ", root.items.size(), " steps; ", kOneStep));
     } else {

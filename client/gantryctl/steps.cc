@@ -13,7 +13,7 @@
 namespace gantry::gantryctl {
 namespace {
 
-using Json = nlohmann::json;
+using SchemaJson = nlohmann::json;
 using Row = std::vector<std::string>;
 
 // The longest description that a row shows, unless it is wide.
@@ -21,7 +21,7 @@ constexpr std::size_t kDescriptionWidth = 80;
 
 // The first sentence, if there is no room for all.
 std::string Described(const std::string& description, const Look& look) {
-  const std::string text = OneLine(description);
+  std::string text = OneLine(description);
   if (look.wide || Width(text) <= kDescriptionWidth) return text;
   return CutTo(text.substr(0, text.find(". ")), kDescriptionWidth);
 }
@@ -32,28 +32,28 @@ std::string TimeoutOf(const v1::StepKind& kind) {
                           absl::Nanoseconds(kind.default_timeout().nanos()));
 }
 
-std::string TextAt(const Json& json, const char* key) {
+std::string TextAt(const SchemaJson& json, const char* key) {
   const auto found = json.find(key);
   return found != json.end() && found->is_string() ? found->get<std::string>() : "";
 }
 
-const Json* ObjectAt(const Json& json, const char* key) {
+const SchemaJson* ObjectAt(const SchemaJson& json, const char* key) {
   const auto found = json.find(key);
   return found != json.end() && found->is_object() ? &*found : nullptr;
 }
 
 // "string", "In|NotIn", "list of string".
-std::string TypeOf(const Json& schema) {
+std::string TypeOf(const SchemaJson& schema) {
   const std::string type = TextAt(schema, "type");
   const auto choices = schema.find("enum");
   if (choices != schema.end() && choices->is_array()) {
     std::vector<std::string> texts;
-    for (const Json& choice : *choices) {
+    for (const SchemaJson& choice : *choices) {
       texts.push_back(choice.is_string() ? choice.get<std::string>() : choice.dump());
     }
     return absl::StrJoin(texts, "|");
   }
-  const Json* const items = ObjectAt(schema, "items");
+  const SchemaJson* const items = ObjectAt(schema, "items");
   if (type == "array") {
     return items != nullptr ? absl::StrCat("list of ", TypeOf(*items)) : std::string("list");
   }
@@ -63,19 +63,19 @@ std::string TypeOf(const Json& schema) {
   return type.empty() ? "any" : type;
 }
 
-bool IsRequired(const Json& schema, const std::string& name) {
+bool IsRequired(const SchemaJson& schema, const std::string& name) {
   const auto required = schema.find("required");
   return required != schema.end() && required->is_array() &&
          std::find(required->begin(), required->end(), name) != required->end();
 }
 
 // A row for each field below `schema`, the required ones first.
-void AddFields(const Json& schema, const std::string& path, const Look& look,
+void AddFields(const SchemaJson& schema, const std::string& path, const Look& look,
                std::vector<Row>& rows) {
-  if (const Json* const items = ObjectAt(schema, "items")) {
+  if (const SchemaJson* const items = ObjectAt(schema, "items")) {
     AddFields(*items, path + "[]", look, rows);
   }
-  const Json* const properties = ObjectAt(schema, "properties");
+  const SchemaJson* const properties = ObjectAt(schema, "properties");
   if (properties == nullptr) return;
   for (const bool required : {true, false}) {
     for (const auto& [name, field] : properties->items()) {
@@ -92,9 +92,9 @@ void AddFields(const Json& schema, const std::string& path, const Look& look,
 absl::StatusOr<std::string> RenderSchema(const v1::StepKind& kind, OutputFormat format) {
   const absl::StatusOr<std::string> text = RenderJson(kind.config_schema());
   if (!text.ok()) return text.status();
-  const Json json = Json::parse(*text, nullptr, false);
+  const SchemaJson json = SchemaJson::parse(*text, nullptr, false);
   if (json.is_discarded()) return absl::InternalError("the schema's JSON cannot be read back");
-  const std::string sorted = json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
+  const std::string sorted = json.dump(2, ' ', false, SchemaJson::error_handler_t::replace) + "\n";
   if (format == OutputFormat::kYaml) return JsonToYaml(sorted);
   return sorted;
 }
@@ -152,7 +152,7 @@ std::string RenderKind(const v1::StepKind& kind, const Look& look) {
   if (!timeout.empty()) absl::StrAppend(&text, "Timeout:  ", timeout, "\n");
   absl::StrAppend(&text, "\n", OneLine(kind.description()), "\n");
   const absl::StatusOr<std::string> json = RenderJson(kind.config_schema());
-  const Json schema = json.ok() ? Json::parse(*json, nullptr, false) : Json();
+  const SchemaJson schema = json.ok() ? SchemaJson::parse(*json, nullptr, false) : SchemaJson();
   std::vector<Row> rows;
   if (schema.is_object()) AddFields(schema, "", look, rows);
   if (!rows.empty()) {
@@ -167,8 +167,9 @@ int Steps(const StepsFlags& flags, const World& world) {
       CallService(flags, flags.timeout, "tell the kinds of steps", world,
                   [&](const client::Client& client, const client::CallOptions& options) {
                     absl::StatusOr<v1::ListStepKindsResponse> kinds = client.ListStepKinds(options);
-                    if (kinds.ok()) response = *std::move(kinds);
-                    return kinds.status();
+                    if (!kinds.ok()) return kinds.status();
+                    response = *std::move(kinds);
+                    return absl::OkStatus();
                   });
   if (code != kExitSucceeded) return code;
   const Look look = LookOf(flags.output, world);

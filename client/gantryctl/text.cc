@@ -20,16 +20,16 @@ struct Character {
 
 Character CharacterAt(const std::string& text, std::size_t at) {
   const auto byte = [&](std::size_t i) -> std::uint32_t {
-    return i < text.size() ? static_cast<unsigned char>(text[i]) : 0u;
+    return i < text.size() ? static_cast<unsigned char>(text[i]) : 0U;
   };
   const std::uint32_t first = byte(at);
   if (first < 0x80) return {first, 1};
   const std::size_t bytes = first >= 0xf0 ? 4 : first >= 0xe0 ? 3 : 2;
   if (first < 0xc2 || first > 0xf4) return {};
-  std::uint32_t code = first & (0xffu >> (bytes + 1));
+  std::uint32_t code = first & (0xffU >> (bytes + 1));
   for (std::size_t i = 1; i < bytes; ++i) {
-    if ((byte(at + i) & 0xc0u) != 0x80) return {};
-    code = code << 6 | (byte(at + i) & 0x3fu);
+    if ((byte(at + i) & 0xc0U) != 0x80) return {};
+    code = code << 6 | (byte(at + i) & 0x3fU);
   }
   const bool too_long = (bytes == 3 && code < 0x800) || (bytes == 4 && code < 0x10000);
   const bool surrogate = code >= 0xd800 && code <= 0xdfff;
@@ -113,7 +113,7 @@ std::string OneLine(const std::string& text) {
 
 std::size_t Width(const std::string& text) {
   return static_cast<std::size_t>(std::count_if(text.begin(), text.end(), [](char c) {
-    return (static_cast<unsigned char>(c) & 0xc0u) != 0x80;
+    return (static_cast<unsigned char>(c) & 0xc0U) != 0x80;
   }));
 }
 

@@ -86,7 +86,7 @@ std::string Advice(const absl::Status& error, const ServiceFlags& flags, const W
   if (!client::ServiceAnswered(error)) {
     std::function<Finding()> probe;
     if (world.probe) probe = [&] { return world.probe(flags); };
-    const std::string found = RenderFinding(Explain(std::string(error.message()), probe), flags);
+    std::string found = RenderFinding(Explain(std::string(error.message()), probe), flags);
     if (!found.empty()) return found;
     return "Check that gantry-server runs, and that --server or GANTRY_SERVER names the address it "
            "serves gRPC at (its --listen).\n";

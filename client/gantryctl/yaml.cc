@@ -24,7 +24,7 @@ namespace gantry::gantryctl {
 namespace {
 
 using NodePtr = std::shared_ptr<const YamlNode>;
-using Kind = YamlNode::Kind;
+using NodeKind = YamlNode::Kind;
 
 constexpr char kCorePrefix[] = "tag:yaml.org,2002:";
 // What a value, and the key before it, take in a message beyond their text.
@@ -44,7 +44,7 @@ struct Mistake {
   throw Mistake{{mark.line + 1, mark.column + 1, text}};
 }
 
-std::string Quoted(const std::string& text) {
+std::string QuotedScalar(const std::string& text) {
   return absl::StrCat("\"", CutTo(Printable(text), 60), "\"");
 }
 
@@ -91,7 +91,7 @@ std::optional<double> ToNumber(const std::string& text) {
   if (text.size() > 2 && text[0] == '0' && (text[1] == 'x' || text[1] == 'o')) {
     const double base = text[1] == 'x' ? 16 : 8;
     for (std::size_t i = 2; i < text.size(); ++i) {
-      const unsigned char c = static_cast<unsigned char>(text[i]);
+      const auto c = static_cast<unsigned char>(text[i]);
       if (!absl::ascii_isxdigit(c)) return std::nullopt;
       const double digit = absl::ascii_isdigit(c) ? c - '0' : absl::ascii_tolower(c) - 'a' + 10;
       if (digit >= base) return std::nullopt;
@@ -121,12 +121,12 @@ bool IsFalse(const std::string& text) { return IsOneOf(text, {"false", "False", 
 
 double CheckedNumber(const YAML::Mark& mark, const std::string& text, double number) {
   if (!std::isfinite(number)) {
-    Fail(mark, absl::StrCat(Quoted(text),
+    Fail(mark, absl::StrCat(QuotedScalar(text),
                             " is a number that JSON does not have; write it in quotes if a string "
                             "is meant"));
   }
   if (IsInteger(text) && std::abs(number) > kMaxExactInteger) {
-    Fail(mark, absl::StrCat(Quoted(text),
+    Fail(mark, absl::StrCat(QuotedScalar(text),
                             " is an integer beyond 2^53 and would lose digits; write it in quotes "
                             "if a string is meant"));
   }
@@ -169,11 +169,11 @@ class TreeBuilder : public SyntaxChecker {
     root_ = nullptr;
   }
   void OnDocumentEnd() override {
-    if (root_ != nullptr && root_->kind != Kind::kNull) documents_.push_back(root_);
+    if (root_ != nullptr && root_->kind != NodeKind::kNull) documents_.push_back(root_);
   }
 
   void OnNull(const YAML::Mark& mark, YAML::anchor_t anchor) override {
-    Add(mark, anchor, NewNode(mark, Kind::kNull), false);
+    Add(mark, anchor, NewNode(mark, NodeKind::kNull), false);
   }
 
   void OnAlias(const YAML::Mark& mark, YAML::anchor_t anchor) override {
@@ -196,14 +196,14 @@ class TreeBuilder : public SyntaxChecker {
   void OnSequenceStart(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor,
                        YAML::EmitterStyle::value) override {
     CheckTag(mark, tag, "seq");
-    Open(mark, anchor, Kind::kSequence);
+    Open(mark, anchor, NodeKind::kSequence);
   }
   void OnSequenceEnd() override { Close(); }
 
   void OnMapStart(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor,
                   YAML::EmitterStyle::value) override {
     CheckTag(mark, tag, "map");
-    Open(mark, anchor, Kind::kMapping);
+    Open(mark, anchor, NodeKind::kMapping);
   }
   void OnMapEnd() override {
     MergeInto(open_.back());
@@ -222,7 +222,7 @@ class TreeBuilder : public SyntaxChecker {
     NodePtr merge;  // the value of <<
   };
 
-  static std::shared_ptr<YamlNode> NewNode(const YAML::Mark& mark, Kind kind) {
+  static std::shared_ptr<YamlNode> NewNode(const YAML::Mark& mark, NodeKind kind) {
     auto node = std::make_shared<YamlNode>();
     node->kind = kind;
     node->line = mark.line + 1;
@@ -237,7 +237,7 @@ class TreeBuilder : public SyntaxChecker {
     std::string type;
     if (tag.rfind(kCorePrefix, 0) == 0) type = tag.substr(sizeof kCorePrefix - 1);
     const auto mismatch = [&] {
-      Fail(mark, absl::StrCat(Quoted(value), " is no ", type, ", as its tag says"));
+      Fail(mark, absl::StrCat(QuotedScalar(value), " is no ", type, ", as its tag says"));
     };
     const bool is_null = IsNull(value);
     const bool is_bool = IsTrue(value) || IsFalse(value);
@@ -245,21 +245,21 @@ class TreeBuilder : public SyntaxChecker {
     std::shared_ptr<YamlNode> node;
     if (type == "null" || (plain && is_null)) {
       if (!is_null) mismatch();
-      node = NewNode(mark, Kind::kNull);
+      node = NewNode(mark, NodeKind::kNull);
     } else if (type == "bool" || (plain && is_bool)) {
       if (!is_bool) mismatch();
-      node = NewNode(mark, Kind::kBool);
+      node = NewNode(mark, NodeKind::kBool);
       node->boolean = IsTrue(value);
     } else if (type == "int" || type == "float" || (plain && number)) {
       if (!number || (type == "int" && !IsInteger(value))) mismatch();
-      node = NewNode(mark, Kind::kNumber);
+      node = NewNode(mark, NodeKind::kNumber);
       node->number = CheckedNumber(mark, value, number.value_or(0));
     } else if (plain || tag == "!" || type == "str" || type == "merge") {
-      node = NewNode(mark, Kind::kString);
+      node = NewNode(mark, NodeKind::kString);
       node->text = value;
       node->cost += value.size();
     } else {
-      Fail(mark, absl::StrCat("the tag ", Quoted(tag),
+      Fail(mark, absl::StrCat("the tag ", QuotedScalar(tag),
                               " is not taken; expected none, or !!str, !!int, !!float, !!bool or "
                               "!!null"));
     }
@@ -268,14 +268,14 @@ class TreeBuilder : public SyntaxChecker {
 
   static void CheckTag(const YAML::Mark& mark, const std::string& tag, const char* type) {
     if (tag == "?" || tag.empty() || tag == "!" || tag == absl::StrCat(kCorePrefix, type)) return;
-    Fail(mark, absl::StrCat("the tag ", Quoted(tag), " is not taken here; expected none"));
+    Fail(mark, absl::StrCat("the tag ", QuotedScalar(tag), " is not taken here; expected none"));
   }
 
   void CheckDepth(const YAML::Mark& mark, int more) const {
     if (static_cast<int>(open_.size()) + more > kMaxYamlDepth) Fail(mark, kTooDeep);
   }
 
-  void Open(const YAML::Mark& mark, YAML::anchor_t anchor, Kind kind) {
+  void Open(const YAML::Mark& mark, YAML::anchor_t anchor, NodeKind kind) {
     CheckDepth(mark, 1);
     Frame frame;
     frame.mark = mark;
@@ -307,7 +307,7 @@ class TreeBuilder : public SyntaxChecker {
       return;
     }
     Frame& frame = open_.back();
-    if (frame.node->kind == Kind::kSequence) {
+    if (frame.node->kind == NodeKind::kSequence) {
       Count(frame, mark, node->cost, node->depth);
       frame.node->items.push_back(node);
     } else if (frame.pending) {
@@ -320,12 +320,12 @@ class TreeBuilder : public SyntaxChecker {
       }
       frame.pending.reset();
     } else {
-      if (node->kind != Kind::kString) {
+      if (node->kind != NodeKind::kString) {
         Fail(mark, absl::StrCat("a key must be a string, and this is ", node->KindInWords(),
                                 "; write it in quotes if a string is meant"));
       }
       if (!frame.keys.insert(is_merge_key ? "<<" : node->text).second) {
-        Fail(mark, absl::StrCat("the key ", Quoted(node->text),
+        Fail(mark, absl::StrCat("the key ", QuotedScalar(node->text),
                                 " is there twice in this mapping; expected once"));
       }
       Count(frame, mark, node->cost, 0);
@@ -337,10 +337,10 @@ class TreeBuilder : public SyntaxChecker {
   // Adds what << brings and the mapping does not have itself; of several, the first one counts.
   static void MergeInto(Frame& frame) {
     if (frame.merge == nullptr) return;
-    const bool several = frame.merge->kind == Kind::kSequence;
+    const bool several = frame.merge->kind == NodeKind::kSequence;
     const std::vector<NodePtr> merges = several ? frame.merge->items : std::vector{frame.merge};
     for (const NodePtr& merge : merges) {
-      if (merge->kind != Kind::kMapping) {
+      if (merge->kind != NodeKind::kMapping) {
         Fail(frame.mark, absl::StrCat("<< in this mapping brings ", merge->KindInWords(),
                                       "; expected a mapping, or a list of mappings"));
       }
@@ -427,17 +427,17 @@ std::string Remark::Format(const std::string& file) const {
 
 std::string YamlNode::KindInWords() const {
   switch (kind) {
-    case Kind::kNull:
+    case NodeKind::kNull:
       return "null";
-    case Kind::kBool:
+    case NodeKind::kBool:
       return "a boolean";
-    case Kind::kNumber:
+    case NodeKind::kNumber:
       return "a number";
-    case Kind::kString:
+    case NodeKind::kString:
       return "a string";
-    case Kind::kSequence:
+    case NodeKind::kSequence:
       return "a list";
-    case Kind::kMapping:
+    case NodeKind::kMapping:
       return "a mapping";
   }
   return "something else";

@@ -31,17 +31,17 @@ std::string_view TypeName(element_type type) {
   }
 }
 
+// The member `key`, or nothing when it is absent or null.
+std::optional<element> Get(element object, std::string_view key) {
+  element found;
+  if (object.at_key(key).get(found) != simdjson::SUCCESS || found.is_null()) return std::nullopt;
+  return found;
+}
+
 // Reads fields of expected types and keeps the first thing that is wrong, so that the code that
 // reads an Application stays a plain list of its fields. Lives for one ParseApplication.
-class Reader {
+class ApplicationReader {
  public:
-  // The member `key`, or nothing when it is absent or null.
-  std::optional<element> Get(element object, std::string_view key) const {
-    element found;
-    if (object.at_key(key).get(found) != simdjson::SUCCESS || found.is_null()) return std::nullopt;
-    return found;
-  }
-
   std::optional<element> Object(element parent, std::string_view key) {
     return Typed(parent, key, element_type::OBJECT, "an object");
   }
@@ -139,7 +139,7 @@ nlohmann::json ToJson(element value) {
   return nlohmann::json::parse(simdjson::minify(value), nullptr, false);
 }
 
-Source ReadSource(Reader& read, element json) {
+Source ReadSource(ApplicationReader& read, element json) {
   Source source;
   source.repo_url = read.String(json, "repoURL");
   source.chart = read.String(json, "chart");
@@ -151,34 +151,34 @@ Source ReadSource(Reader& read, element json) {
   if (const auto kustomize = read.Object(json, "kustomize")) {
     source.kustomize = nlohmann::json::object();
     read.Array(*kustomize, "images", element_type::STRING, "a string");
-    if (const auto images = read.Get(*kustomize, "images")) {
+    if (const auto images = Get(*kustomize, "images")) {
       (*source.kustomize)["images"] = ToJson(*images);
     }
   }
   if (const auto helm = read.Object(json, "helm")) {
     source.helm = nlohmann::json::object();
     read.Array(*helm, "parameters", element_type::OBJECT, "an object");
-    if (const auto parameters = read.Get(*helm, "parameters")) {
+    if (const auto parameters = Get(*helm, "parameters")) {
       (*source.helm)["parameters"] = ToJson(*parameters);
     }
   }
   return source;
 }
 
-Operation ReadOperation(Reader& read, element json) {
+Operation ReadOperation(ApplicationReader& read, element json) {
   Operation operation;
   if (const auto initiator = read.Object(json, "initiatedBy")) {
     operation.initiated_by = read.String(*initiator, "username");
     operation.automated = read.Bool(*initiator, "automated");
   }
-  operation.has_sync = read.Get(json, "sync").has_value();
+  operation.has_sync = Get(json, "sync").has_value();
   for (const element entry : read.Array(json, "info", element_type::OBJECT, "an object")) {
     operation.info.emplace(read.String(entry, "name"), read.String(entry, "value"));
   }
   return operation;
 }
 
-SyncResult ReadSyncResult(Reader& read, element json) {
+SyncResult ReadSyncResult(ApplicationReader& read, element json) {
   SyncResult result;
   result.revisions = read.Strings(json, "revisions");
   if (result.revisions.empty()) result.revisions = {read.String(json, "revision")};
@@ -194,7 +194,7 @@ SyncResult ReadSyncResult(Reader& read, element json) {
   return result;
 }
 
-OperationState ReadOperationState(Reader& read, element json) {
+OperationState ReadOperationState(ApplicationReader& read, element json) {
   OperationState state;
   state.phase = read.String(json, "phase");
   state.message = read.String(json, "message");
@@ -210,7 +210,7 @@ OperationState ReadOperationState(Reader& read, element json) {
 
 // Who puts the Application back when it is changed by hand: an owner reference names an
 // ApplicationSet; a parent Application leaves its tracking mark.
-std::string ReadOwner(Reader& read, element metadata, const Application& application) {
+std::string ReadOwner(ApplicationReader& read, element metadata, const Application& application) {
   std::string owner;
   for (const element reference :
        read.Array(metadata, "ownerReferences", element_type::OBJECT, "an object")) {
@@ -235,7 +235,7 @@ std::string ReadOwner(Reader& read, element metadata, const Application& applica
   return "";
 }
 
-void ReadSpec(Reader& read, element spec, Application& application) {
+void ReadSpec(ApplicationReader& read, element spec, Application& application) {
   application.has_source_hydrator = read.Object(spec, "sourceHydrator").has_value();
   for (const element source : read.Array(spec, "sources", element_type::OBJECT, "an object")) {
     application.sources.push_back(ReadSource(read, source));
@@ -248,7 +248,7 @@ void ReadSpec(Reader& read, element spec, Application& application) {
   }
   if (const auto policy = read.Object(spec, "syncPolicy")) {
     read.Array(*policy, "syncOptions", element_type::STRING, "a string");
-    if (const auto options = read.Get(*policy, "syncOptions")) {
+    if (const auto options = Get(*policy, "syncOptions")) {
       application.sync_options = ToJson(*options);
     }
     if (const auto retry = read.Object(*policy, "retry")) application.retry = ToJson(*retry);
@@ -273,7 +273,7 @@ absl::StatusOr<Application> ParseApplication(std::string_view json) {
         base::StrCat("an Application is ", TypeName(root.type()), ", expected an object"));
   }
 
-  Reader read;
+  ApplicationReader read;
   Application application;
   if (const auto metadata = read.Object(root, "metadata")) {
     application.name = {read.String(*metadata, "namespace"), read.String(*metadata, "name")};

@@ -6,7 +6,9 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_join.h"
 #include "server/argocd/reached.h"
+#include "server/base/clock.h"
 #include "server/base/strings.h"
+#include "server/base/time_text.h"
 
 namespace gantry::argocd {
 namespace {
@@ -135,7 +137,6 @@ class Decision {
 
   Verdict Write() const {
     const int last = std::max({in_.record.last, state_attempt_, in_.record.earlier});
-    const int next = std::max(last, in_.record.others) + 1;
     const int made = std::max(last - in_.record.earlier - in_.record.unmade, 0);
     if (made >= in_.max_attempts) {
       const bool failed = app_.operation_state && IsCompleted(app_.operation_state->phase) &&
@@ -143,6 +144,8 @@ class Decision {
       return Failed(failed ? Kind::kOperationFailed : Kind::kRevisionNotReached,
                     base::StrCat(" (", made, " attempts were made)"));
     }
+    // Only now: a foreign attempt may have the largest number there is.
+    const int next = std::max(last, in_.record.others) + 1;
     const auto skip = app_.annotations.find(std::string(kSkipReconcileAnnotation));
     if (skip != app_.annotations.end() && skip->second == "true") {
       return {.kind = Kind::kReconcileDisabled,
@@ -157,9 +160,8 @@ class Decision {
         return {.kind = Kind::kAwaitingRetry,
                 .attempt = next,
                 .retry_after = due - in_.now,
-                .message = base::StrCat(
-                    "Application ", name_, ": attempt ", made + 1, " starts no earlier than ",
-                    absl::FormatTime("%Y-%m-%dT%H:%M:%SZ", due, absl::UTCTimeZone()))};
+                .message = base::StrCat("Application ", name_, ": attempt ", made + 1,
+                                        " starts no earlier than ", base::TimeText(due))};
       }
     }
     return {.kind = Kind::kWrite,

@@ -36,13 +36,13 @@ std::string_view TypeName(json_type type) {
 std::string Cut(std::string_view text) {
   if (text.size() <= kMaxObservedMessageBytes) return std::string(text);
   std::size_t end = kMaxObservedMessageBytes;
-  while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xC0u) == 0x80u) --end;
+  while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xC0U) == 0x80U) --end;
   return std::string(text.substr(0, end));
 }
 
 // Walks through one document, front to back, once. Keeps the first thing that is wrong. Lives for
 // one ObserveApplication.
-class Reader {
+class StreamReader {
  public:
   // Calls `visit` with each member's key and value; null is no member. The order is the document's.
   template <typename Visit>
@@ -144,7 +144,7 @@ class Reader {
   std::string problem_;
 };
 
-void ReadMetadata(Reader& read, value metadata, ObservedApplication& application) {
+void ReadMetadata(StreamReader& read, value metadata, ObservedApplication& application) {
   read.Members(metadata, "metadata", [&](std::string_view key, value member) {
     if (key == "namespace") {
       application.name.ns = read.Text(member, key);
@@ -179,7 +179,7 @@ void ReadMetadata(Reader& read, value metadata, ObservedApplication& application
   std::sort(application.labels.begin(), application.labels.end());
 }
 
-ObservedSource ReadSource(Reader& read, value json) {
+ObservedSource ReadSource(StreamReader& read, value json) {
   ObservedSource source;
   read.Members(json, "source", [&](std::string_view key, value member) {
     if (key == "repoURL") {
@@ -205,7 +205,7 @@ ObservedSource ReadSource(Reader& read, value json) {
   return source;
 }
 
-void ReadSpec(Reader& read, value spec, ObservedApplication& application) {
+void ReadSpec(StreamReader& read, value spec, ObservedApplication& application) {
   std::optional<ObservedSource> single;
   read.Members(spec, "spec", [&](std::string_view key, value member) {
     if (key == "source") {
@@ -221,7 +221,7 @@ void ReadSpec(Reader& read, value spec, ObservedApplication& application) {
   if (!application.multi_source && single) application.sources.push_back(*std::move(single));
 }
 
-ObservedOperation ReadOperation(Reader& read, value json) {
+ObservedOperation ReadOperation(StreamReader& read, value json) {
   ObservedOperation operation;
   read.Members(json, "operation", [&](std::string_view key, value member) {
     if (key == "sync") {
@@ -257,7 +257,7 @@ std::vector<T> ListOr(std::vector<T> list, std::optional<T> single) {
   return list;
 }
 
-InternedString TargetRevision(Reader& read, value source) {
+InternedString TargetRevision(StreamReader& read, value source) {
   InternedString revision;
   read.Members(source, "source", [&](std::string_view key, value member) {
     if (key == "targetRevision") revision = read.Interned(member, key);
@@ -265,14 +265,14 @@ InternedString TargetRevision(Reader& read, value source) {
   return revision;
 }
 
-std::vector<InternedString> TargetRevisions(Reader& read, value sources) {
+std::vector<InternedString> TargetRevisions(StreamReader& read, value sources) {
   std::vector<InternedString> revisions;
   read.Items(sources, "sources",
              [&](value source) { revisions.push_back(TargetRevision(read, source)); });
   return revisions;
 }
 
-ObservedSyncResult ReadSyncResult(Reader& read, value json) {
+ObservedSyncResult ReadSyncResult(StreamReader& read, value json) {
   std::vector<InternedString> revisions;
   InternedString revision;
   std::vector<InternedString> targets;
@@ -292,7 +292,7 @@ ObservedSyncResult ReadSyncResult(Reader& read, value json) {
           ListOr(std::move(targets), std::move(target))};
 }
 
-ObservedOperationState ReadOperationState(Reader& read, value json) {
+ObservedOperationState ReadOperationState(StreamReader& read, value json) {
   ObservedOperationState state;
   read.Members(json, "operationState", [&](std::string_view key, value member) {
     if (key == "phase") {
@@ -312,7 +312,7 @@ ObservedOperationState ReadOperationState(Reader& read, value json) {
   return state;
 }
 
-void ReadSync(Reader& read, value sync, ObservedApplication& application) {
+void ReadSync(StreamReader& read, value sync, ObservedApplication& application) {
   std::optional<InternedString> revision;
   read.Members(sync, "sync", [&](std::string_view key, value member) {
     if (key == "status") {
@@ -335,7 +335,7 @@ void ReadSync(Reader& read, value sync, ObservedApplication& application) {
   application.sync_revisions = ListOr(std::move(application.sync_revisions), std::move(revision));
 }
 
-void ReadConditions(Reader& read, value conditions, ObservedApplication& application) {
+void ReadConditions(StreamReader& read, value conditions, ObservedApplication& application) {
   read.Items(conditions, "conditions", [&](value entry) {
     ObservedCondition condition;
     read.Members(entry, "conditions", [&](std::string_view key, value member) {
@@ -348,7 +348,7 @@ void ReadConditions(Reader& read, value conditions, ObservedApplication& applica
   });
 }
 
-void ReadStatus(Reader& read, value status, ObservedApplication& application) {
+void ReadStatus(StreamReader& read, value status, ObservedApplication& application) {
   read.Members(status, "status", [&](std::string_view key, value member) {
     if (key == "sync") {
       ReadSync(read, member, application);
@@ -391,7 +391,7 @@ std::vector<std::string> ToStrings(const std::vector<InternedString>& interned) 
 absl::Status ObserveApplication(std::string_view json, ObservedApplication& application) {
   thread_local ondemand::parser parser;
   application = ObservedApplication();
-  Reader read;
+  StreamReader read;
   ondemand::document document;
   value root;
   const auto padded = simdjson::padded_string_view(json.data(), json.size(),

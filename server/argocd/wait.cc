@@ -9,7 +9,7 @@
 namespace gantry::argocd {
 namespace {
 
-using Kind = WaitVerdict::Kind;
+using WaitKind = WaitVerdict::Kind;
 
 constexpr std::string_view kHealthy = "Healthy";
 constexpr std::string_view kSuspended = "Suspended";
@@ -27,14 +27,15 @@ class Judgement {
 
   WaitVerdict Judge() const {
     if (!app_.problem.empty()) {
-      return Verdict(Kind::kNotReady, " could not be understood: ", app_.problem);
+      return Verdict(WaitKind::kNotReady, " could not be understood: ", app_.problem);
     }
     if (wait_for_.operation && OperationInProgress()) {
-      return Verdict(Kind::kNotReady, " has an operation that is not complete", OperationMessage());
+      return Verdict(WaitKind::kNotReady, " has an operation that is not complete",
+                     OperationMessage());
     }
     if (!IsReconciled()) return JudgeUnreconciled();
     if (const std::string conditions = Conditions(); !conditions.empty()) {
-      return Verdict(Kind::kCondition, " has ", conditions);
+      return Verdict(WaitKind::kCondition, " has ", conditions);
     }
     if (AsksForHealth() && !HasAwaitedHealth()) return JudgeUnawaitedHealth();
     return JudgeSync();
@@ -42,7 +43,7 @@ class Judgement {
 
  private:
   template <typename... Pieces>
-  WaitVerdict Verdict(Kind kind, const Pieces&... pieces) const {
+  WaitVerdict Verdict(WaitKind kind, const Pieces&... pieces) const {
     return {.kind = kind,
             .wants_refresh = false,
             .message = base::StrCat("Application ", name_, pieces...)};
@@ -69,13 +70,13 @@ class Judgement {
   WaitVerdict JudgeUnreconciled() const {
     WaitVerdict verdict =
         AsksForHealth()
-            ? Verdict(Kind::kNotReady, " has not been reconciled since its operation finished",
+            ? Verdict(WaitKind::kNotReady, " has not been reconciled since its operation finished",
                       app_.skip_reconcile
                           ? base::StrCat("; its annotation ", kSkipReconcileAnnotation,
                                          ": \"true\" tells Argo CD not to, remove it")
                           : "")
             : JudgeSync();
-    verdict.wants_refresh = verdict.kind != Kind::kReady && !app_.refresh;
+    verdict.wants_refresh = verdict.kind != WaitKind::kReady && !app_.refresh;
     return verdict;
   }
 
@@ -108,7 +109,7 @@ class Judgement {
     const bool was_better =
         !previous_health_.empty() && previous_health_ != kDegraded && previous_health_ != "Unknown";
     if (wait_for_.health && app_.health_status == kDegraded && was_better) {
-      return Verdict(Kind::kRegressed, " became ", kDegraded, " from ", previous_health_,
+      return Verdict(WaitKind::kRegressed, " became ", kDegraded, " from ", previous_health_,
                      " while its health was awaited", explanation);
     }
     std::vector<std::string> awaited;
@@ -116,7 +117,7 @@ class Judgement {
     if (wait_for_.suspended) awaited.emplace_back(kSuspended);
     if (wait_for_.degraded) awaited.emplace_back(kDegraded);
     return Verdict(
-        Kind::kNotReady, " is ",
+        WaitKind::kNotReady, " is ",
         app_.health_status.empty() ? "without a health assessment" : app_.health_status.view(),
         ", waiting for it to be ", absl::StrJoin(awaited, " or "), explanation);
   }
@@ -124,11 +125,11 @@ class Judgement {
   WaitVerdict JudgeSync() const {
     if (wait_for_.sync && app_.sync_status != "Synced") {
       return Verdict(
-          Kind::kNotReady, " is ",
+          WaitKind::kNotReady, " is ",
           app_.sync_status.empty() ? "not compared with its sources yet" : app_.sync_status.view(),
           ", waiting for it to be Synced");
     }
-    return Verdict(Kind::kReady, " is as awaited");
+    return Verdict(WaitKind::kReady, " is as awaited");
   }
 
   const ObservedApplication& app_;

@@ -21,16 +21,18 @@ StageAuthorization AuthorizeStage(const std::optional<std::string>& annotation,
     if (entry.empty()) continue;
     const std::size_t colon = entry.find(':');
     const absl::string_view entry_project =
-        colon == entry.npos ? "" : absl::StripAsciiWhitespace(entry.substr(0, colon));
+        colon == absl::string_view::npos ? "" : absl::StripAsciiWhitespace(entry.substr(0, colon));
     const absl::string_view entry_stage =
-        colon == entry.npos ? "" : absl::StripAsciiWhitespace(entry.substr(colon + 1));
-    if (entry_project.empty() || entry_stage.empty() || entry.find('*') != entry.npos) {
+        colon == absl::string_view::npos ? "" : absl::StripAsciiWhitespace(entry.substr(colon + 1));
+    if (entry_project.empty() || entry_stage.empty() ||
+        entry.find('*') != absl::string_view::npos) {
       return {false, base::StrCat("its annotation ", kAuthorizedStageAnnotation,
                                   " has the malformed entry \"", absl::Utf8SafeCHexEscape(entry),
                                   "\"; each entry must be <project>:<stage>, without \"*\"")};
     }
-    if (entry_project == base::ToAbsl(project) && entry_stage == base::ToAbsl(stage))
+    if (entry_project == base::ToAbsl(project) && entry_stage == base::ToAbsl(stage)) {
       authorized = true;
+    }
   }
   if (authorized) return {true, ""};
   return {false, base::StrCat("its annotation ", kAuthorizedStageAnnotation, " is \"",

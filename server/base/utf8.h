@@ -21,15 +21,15 @@ inline std::optional<uint32_t> TakeCodePoint(std::string_view& text) {
   uint32_t least = 0;  // A smaller one in as many bytes is overlong.
   if (lead >= 0xF0) {
     length = 4;
-    code_point = lead & 0x0Fu;
+    code_point = lead & 0x0FU;
     least = 0x10000;
   } else if (lead >= 0xE0) {
     length = 3;
-    code_point = lead & 0x0Fu;
+    code_point = lead & 0x0FU;
     least = 0x800;
   } else if (lead >= 0xC0) {
     length = 2;
-    code_point = lead & 0x1Fu;
+    code_point = lead & 0x1FU;
     least = 0x80;
   } else if (lead >= 0x80) {
     return std::nullopt;
@@ -37,8 +37,8 @@ inline std::optional<uint32_t> TakeCodePoint(std::string_view& text) {
   if (text.size() < length) return std::nullopt;
   for (size_t i = 1; i < length; ++i) {
     const auto byte = static_cast<unsigned char>(text[i]);
-    if ((byte & 0xC0u) != 0x80u) return std::nullopt;
-    code_point = code_point << 6 | (byte & 0x3Fu);
+    if ((byte & 0xC0U) != 0x80U) return std::nullopt;
+    code_point = code_point << 6 | (byte & 0x3FU);
   }
   const bool surrogate = code_point >= 0xD800 && code_point <= 0xDFFF;
   if (code_point < least || code_point > 0x10FFFF || surrogate) return std::nullopt;

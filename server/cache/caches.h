@@ -23,9 +23,12 @@ class Caches {
   Caches(const std::vector<std::string>& namespaces, absl::Duration staleness_limit,
          const base::Clock& clock);
 
+  // Each is used by itself.
+  // NOLINTBEGIN(misc-non-private-member-variables-in-classes)
   ApplicationCache applications;
   StageCache stages;
   Freshness freshness;
+  // NOLINTEND(misc-non-private-member-variables-in-classes)
 
   Freshness::Source stage_source() const { return stage_source_; }
   // Of the Applications in `ns`; nothing when they are not watched.

@@ -187,7 +187,7 @@ class ObjectCache {
   template <typename Change>
   void Tell(const Key& key, const Change& change) {
     // The key may live in the object that the change lets go of.
-    const Key copy = key;
+    const Key copy = key;  // NOLINT(performance-unnecessary-copy-initialization)
     bool changed = false;
     {
       base::MutexLock lock(mutex_);

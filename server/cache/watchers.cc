@@ -19,8 +19,8 @@ constexpr int kIdleShare = 3;
 
 Watchers::Watchers(Caches& caches, std::shared_ptr<kubernetes::ApiConnection> stages,
                    const std::string& stage_namespace,
-                   std::shared_ptr<kubernetes::ApiConnection> argocd, const Observers& observers,
-                   const observability::Logger& log)
+                   const std::shared_ptr<kubernetes::ApiConnection>& argocd,
+                   const Observers& observers, const observability::Logger& log)
     : caches_(caches) {
   Watch(std::move(stages), stages::kStageHealths, stage_namespace,
         std::make_unique<StageSink>(caches.stages, caches.freshness, caches.stage_source(),

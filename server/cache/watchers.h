@@ -29,8 +29,9 @@ class Watchers {
 
   // Begins at once. `caches` outlives it.
   Watchers(Caches& caches, std::shared_ptr<kubernetes::ApiConnection> stages,
-           const std::string& stage_namespace, std::shared_ptr<kubernetes::ApiConnection> argocd,
-           const Observers& observers, const observability::Logger& log);
+           const std::string& stage_namespace,
+           const std::shared_ptr<kubernetes::ApiConnection>& argocd, const Observers& observers,
+           const observability::Logger& log);
   // Ends the watches, within milliseconds.
   ~Watchers();
   Watchers(const Watchers&) = delete;

@@ -12,6 +12,7 @@
 
 #include "server/authorization/authorized_stage.h"
 #include "server/base/strings.h"
+#include "server/base/time_text.h"
 
 namespace gantry::health {
 namespace {
@@ -35,10 +36,6 @@ std::string AsField(const v1::StageHealth& health) {
   output.WriteVarint32(static_cast<std::uint32_t>(health.ByteSizeLong()));
   health.SerializeToCodedStream(&output);
   return field;
-}
-
-std::string TimeText(absl::Time time) {
-  return absl::FormatTime("%Y-%m-%dT%H:%M:%SZ", time, absl::UTCTimeZone());
 }
 
 void AddSource(Freshness::Source source, std::vector<Freshness::Source>& sources) {
@@ -190,13 +187,13 @@ StageSnapshotPtr HealthCache::JudgeOne(const CachedStage& stage,
         (stored ? stage.status.transition_time : std::nullopt)
             .value_or(deps_.caches.freshness.SyncedAt(deps_.caches.stage_source()));
     MakeUnknown(base::StrCat("the record of the Stage can't be understood, UNKNOWN since ",
-                             TimeText(since), ": ", stage.problem,
+                             base::TimeText(since), ": ", stage.problem,
                              "; correct the StageHealth, or delete it to forget the Stage"),
                 health);
   }
   if (finder.stale_since()) {
     MakeUnknown(base::StrCat("nothing was heard of the record of the Stage since ",
-                             TimeText(*finder.stale_since())),
+                             base::TimeText(*finder.stale_since())),
                 health);
   }
   snapshot->judged_stale = finder.stale();
@@ -377,7 +374,7 @@ HealthCache::Page HealthCache::ListAfter(const std::optional<StageName>& after,
         after && *after >= first ? snapshots.upper_bound(*after) : snapshots.lower_bound(first);
     for (; place != snapshots.end(); ++place) {
       if (!project.empty() && place->first.project != project) break;
-      if (!states.empty() && states.count(place->second->state) == 0) continue;
+      if (!states.empty() && !states.contains(place->second->state)) continue;
       if (page.stages.size() == limit) {
         page.more = true;
         break;

@@ -48,7 +48,7 @@ void HealthWatch::OnPublished(const std::vector<StageName>& stages) {
   {
     base::MutexLock lock(mutex_);
     for (const StageName& name : stages) {
-      if (Covers(name) && initial_.count(name) == 0) changed_.insert(name);
+      if (Covers(name) && !initial_.contains(name)) changed_.insert(name);
     }
     news = waiting_ && !changed_.empty();
     if (news) waiting_ = false;

@@ -11,6 +11,7 @@
 #include "server/argocd/decide.h"
 #include "server/argocd/reached.h"
 #include "server/base/strings.h"
+#include "server/base/time_text.h"
 #include "server/kubernetes/resource_version.h"
 #include "server/stages/enum_names.h"
 
@@ -24,13 +25,9 @@ using argocd::ObservedSource;
 
 constexpr std::string_view kArgocdUpdate = "argocd-update";
 
-std::string TimeText(absl::Time time) {
-  return absl::FormatTime("%Y-%m-%dT%H:%M:%SZ", time, absl::UTCTimeZone());
-}
-
 // `words` and the time, or nothing when the time is not known.
 std::string At(std::string_view words, std::optional<absl::Time> time) {
-  return time ? base::StrCat(words, TimeText(*time)) : "";
+  return time ? base::StrCat(words, base::TimeText(*time)) : "";
 }
 
 // In a record the epoch stands for a time that is not known.
@@ -59,7 +56,8 @@ google::protobuf::Timestamp ToTimestamp(absl::Time time) {
 // What keeps the rules from being applied at all: each a sentence that begins with the Application.
 std::optional<std::string> StaleIssue(const std::string& name, const Evidence& evidence) {
   if (!evidence.stale_since) return std::nullopt;
-  return base::StrCat(name, ": nothing was heard of it since ", TimeText(*evidence.stale_since));
+  return base::StrCat(name, ": nothing was heard of it since ",
+                      base::TimeText(*evidence.stale_since));
 }
 
 std::optional<std::string> AbsentIssue(const std::string& name, const Evidence& evidence) {
@@ -117,7 +115,7 @@ class ApplicationRules {
  private:
   v1::HealthState State() {
     if (app_.deletion_requested_at) {
-      return Unknown(" is being deleted since ", TimeText(*app_.deletion_requested_at));
+      return Unknown(" is being deleted since ", base::TimeText(*app_.deletion_requested_at));
     }
     if (!IsReconciled()) return JudgeUnreconciled();
     if (HasErrorConditions()) return v1::HEALTH_STATE_UNHEALTHY;
@@ -153,7 +151,7 @@ class ApplicationRules {
   }
 
   v1::HealthState JudgeUnreconciled() {
-    const std::string since = TimeText(*app_.operation_state->finished_at);
+    const std::string since = base::TimeText(*app_.operation_state->finished_at);
     if (app_.skip_reconcile) {
       return Unknown(" has not been reconciled since its operation finished at ", since,
                      ", because the annotation ", argocd::kSkipReconcileAnnotation,
@@ -180,8 +178,9 @@ class ApplicationRules {
     if (app_.sources.size() != desired_.size() || app_.sync_revisions.size() != desired_.size()) {
       return Unknown(" has ", Counted(app_.sources.size(), "source"), " and ",
                      Counted(app_.sync_revisions.size(), "observed revision"),
-                     " since its operation finished at ", TimeText(*state.finished_at), ", but ",
-                     Counted(desired_.size(), "desired revision"), " to compare them with");
+                     " since its operation finished at ", base::TimeText(*state.finished_at),
+                     ", but ", Counted(desired_.size(), "desired revision"),
+                     " to compare them with");
     }
     for (std::size_t i = 0; i < desired_.size(); ++i) {
       if (desired_[i].empty() || IsObserved(i)) continue;
@@ -207,7 +206,7 @@ class ApplicationRules {
     const ObservedOperationState& state = *app_.operation_state;
     if (finished && argocd::IsCompleted(state.phase.view())) {
       Say(" is being synced: an operation is pending, the one before it finished at ",
-          TimeText(*state.finished_at));
+          base::TimeText(*state.finished_at));
     } else {
       Say(" is being synced", At(" since ", state.started_at), ": its operation is not complete");
     }
@@ -291,6 +290,7 @@ void AddIssue(v1::HealthState state, std::string issue, v1::StageHealth& health)
 template <typename Record, typename Less>
 std::vector<const Record*> Sorted(const std::vector<Record>& records, Less less) {
   std::vector<const Record*> sorted;
+  sorted.reserve(records.size());
   for (const Record& record : records) sorted.push_back(&record);
   std::stable_sort(sorted.begin(), sorted.end(),
                    [&](const Record* a, const Record* b) { return less(*a, *b); });
@@ -382,8 +382,8 @@ void AddIndicator(const stages::IndicatorRecord& indicator, absl::Time now,
   const std::string was = known ? stages::ToWord(indicator.state) : "in no known state";
   AddIssue(told.state(),
            expired ? base::StrCat("indicator ", indicator.name, " expired at ",
-                                  TimeText(*indicator.expire_time), "; it was ", was, reported,
-                                  Explanation(indicator.message))
+                                  base::TimeText(*indicator.expire_time), "; it was ", was,
+                                  reported, Explanation(indicator.message))
                    : base::StrCat("indicator ", indicator.name, " is ", was, reported,
                                   Explanation(indicator.message)),
            health);

@@ -71,7 +71,7 @@ class ApiConnection {
 
   // Sends the request, again if need be, and returns the 2xx response, its body unparsed and with
   // kJsonPadding bytes of spare capacity.
-  absl::StatusOr<HttpResponse> Call(const ApiRequest& request, base::Context& context);
+  absl::StatusOr<HttpResponse> Call(const ApiRequest& call, base::Context& context);
 
   // Sends a GET whose 2xx body goes to `sink` as it comes and whose silences are told to `quiet`
   // (see HttpRequest for both), for watches and streamed lists. `idle_timeout` is read again

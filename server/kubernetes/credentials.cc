@@ -83,6 +83,7 @@ absl::StatusOr<Credentials> RenewedCredentials::Get(base::Context& context) {
 
 absl::StatusOr<Credentials> RenewedCredentials::Renew(Flight& flight, base::Context& context) {
   absl::StatusOr<Fetched> fetched = fetch_(context);
+  const absl::Status failure = fetched.status();
   absl::StatusOr<Credentials> result;
   bool kept = false;
   {
@@ -97,10 +98,10 @@ absl::StatusOr<Credentials> RenewedCredentials::Renew(Flight& flight, base::Cont
         fresh_until_ = std::min(now + kRetryInterval, valid_until_);
         result = current_;
       } else {
-        result = fetched.status();
+        result = failure;
         if (context.Check().ok()) {
-          flight.code = fetched.status().code();
-          flight.message = std::string(fetched.status().message());
+          flight.code = failure.code();
+          flight.message = std::string(failure.message());
         }
       }
     }
@@ -108,8 +109,7 @@ absl::StatusOr<Credentials> RenewedCredentials::Renew(Flight& flight, base::Cont
   }
   flight.done.Cancel();
   if (kept && on_warning_) {
-    on_warning_(
-        base::StrCat("going on with the credentials there are: ", fetched.status().message()));
+    on_warning_(base::StrCat("going on with the credentials there are: ", failure.message()));
   }
   return result;
 }

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "server/base/strings.h"
+#include "server/base/time_text.h"
 #include "server/kubernetes/error.h"
 
 namespace gantry::kubernetes {
@@ -45,7 +46,7 @@ BackgroundEventRecorder::~BackgroundEventRecorder() {
 void BackgroundEventRecorder::Record(const ObjectReference& object, const std::string& reason,
                                      const std::string& message) {
   const absl::Time now = clock_.Now();
-  const std::string time = absl::FormatTime("%Y-%m-%dT%H:%M:%SZ", now, absl::UTCTimeZone());
+  const std::string time = base::TimeText(now);
   const nlohmann::json body = {
       {"apiVersion", "v1"},
       {"kind", "Event"},

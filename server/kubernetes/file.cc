@@ -6,7 +6,7 @@
 
 #include <array>
 #include <cerrno>
-#include <cstring>
+#include <system_error>
 
 #include "absl/status/status.h"
 #include "server/base/strings.h"
@@ -19,7 +19,8 @@ constexpr std::size_t kMaxBytes = std::size_t{4} << 20;
 absl::Status Failure(const std::string& path, int error) {
   const absl::StatusCode code =
       error == ENOENT ? absl::StatusCode::kNotFound : absl::StatusCode::kFailedPrecondition;
-  return absl::Status(code, base::StrCat("cannot read ", path, ": ", strerror(error)));
+  return absl::Status(
+      code, base::StrCat("cannot read ", path, ": ", std::generic_category().message(error)));
 }
 
 }  // namespace

@@ -73,7 +73,7 @@ YAML::Node Child(const YAML::Node& map, const char* key) {
 // end.
 class FieldReader {
  public:
-  FieldReader(const Entry& entry, YAML::Node node) : entry_(entry), node_(std::move(node)) {}
+  FieldReader(const Entry& entry, const YAML::Node& node) : entry_(entry), node_(node) {}
 
   std::string Text(const char* key) {
     const YAML::Node value = Child(node_, key);
@@ -103,8 +103,9 @@ class FieldReader {
   std::string Base64(const char* key) {
     const std::string text = Text(key);
     std::string data;
-    if (!absl::Base64Unescape(text, &data))
+    if (!absl::Base64Unescape(text, &data)) {
       Fail(base::StrCat("has a ", key, " that is not base64"));
+    }
     return data;
   }
 
@@ -157,7 +158,7 @@ nlohmann::json ToJson(const YAML::Node& node, int& nodes_left) {
   if (!node.IsScalar()) return nullptr;
   // The tag "!" marks a quoted scalar: a text, whatever it looks like.
   if (node.Tag() == "!") return node.Scalar();
-  const nlohmann::json value = nlohmann::json::parse(node.Scalar(), nullptr, false);
+  nlohmann::json value = nlohmann::json::parse(node.Scalar(), nullptr, false);
   if (value.is_number() || value.is_boolean()) return value;
   return node.Scalar();
 }

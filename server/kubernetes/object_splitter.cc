@@ -221,12 +221,14 @@ absl::StatusOr<ListMetadata> ListSplitter::Finish() {
   simdjson::dom::object metadata;
   ListMetadata read;
   simdjson::error_code error = parser.parse(envelope_).get_object().get(list);
-  if (!error) error = list.at_key("items").get(items);
-  if (!error && !items.is_null()) error = simdjson::INCORRECT_TYPE;
-  if (!error) error = list.at_key("metadata").get_object().get(metadata);
-  if (!error) error = ReadText(metadata, "resourceVersion", read.resource_version);
-  if (!error) error = ReadText(metadata, "continue", read.continue_token);
-  if (error) return absl::InvalidArgumentError(NoList(error));
+  if (error == simdjson::SUCCESS) error = list.at_key("items").get(items);
+  if (error == simdjson::SUCCESS && !items.is_null()) error = simdjson::INCORRECT_TYPE;
+  if (error == simdjson::SUCCESS) error = list.at_key("metadata").get_object().get(metadata);
+  if (error == simdjson::SUCCESS) {
+    error = ReadText(metadata, "resourceVersion", read.resource_version);
+  }
+  if (error == simdjson::SUCCESS) error = ReadText(metadata, "continue", read.continue_token);
+  if (error != simdjson::SUCCESS) return absl::InvalidArgumentError(NoList(error));
   return read;
 }
 

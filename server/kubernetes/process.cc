@@ -12,11 +12,9 @@
 #include <array>
 #include <cerrno>
 #include <chrono>
-#include <cstring>
+#include <system_error>
 
 #include "server/base/strings.h"
-
-extern char** environ;
 
 namespace gantry::kubernetes {
 namespace {
@@ -41,7 +39,7 @@ class FileDescriptor {
   int fd_;
 };
 
-std::vector<std::string> Environment(
+std::vector<std::string> Variables(
     const std::vector<std::pair<std::string, std::string>>& changes) {
   std::vector<std::string> result;
   for (char** entry = environ; entry != nullptr && *entry != nullptr; ++entry) {
@@ -57,6 +55,7 @@ std::vector<std::string> Environment(
 
 std::vector<char*> Pointers(std::vector<std::string>& texts) {
   std::vector<char*> pointers;
+  pointers.reserve(texts.size() + 1);
   for (std::string& text : texts) pointers.push_back(text.data());
   pointers.push_back(nullptr);
   return pointers;
@@ -66,7 +65,7 @@ std::vector<char*> Pointers(std::vector<std::string>& texts) {
 pid_t Spawn(const ProcessOptions& options, int output) {
   std::vector<std::string> arguments = {options.command};
   arguments.insert(arguments.end(), options.arguments.begin(), options.arguments.end());
-  std::vector<std::string> environment = Environment(options.environment);
+  std::vector<std::string> environment = Variables(options.environment);
 
   posix_spawn_file_actions_t files;
   posix_spawn_file_actions_init(&files);
@@ -102,18 +101,18 @@ void WaitFor(int fd, base::Context& context, absl::Duration longest) {
   poll(waited.data(), waited.size(), static_cast<int>(std::max<std::int64_t>(milliseconds, 1)));
 }
 
-class Child {
+class ChildProcess {
  public:
-  explicit Child(pid_t pid) : pid_(pid) {}
+  explicit ChildProcess(pid_t pid) : pid_(pid) {}
   // A child that is still there is killed with all its offspring.
-  ~Child() {
+  ~ChildProcess() {
     if (ended_) return;
     kill(-pid_, SIGKILL);
     while (waitpid(pid_, &status_, 0) < 0 && errno == EINTR) {
     }
   }
-  Child(const Child&) = delete;
-  Child& operator=(const Child&) = delete;
+  ChildProcess(const ChildProcess&) = delete;
+  ChildProcess& operator=(const ChildProcess&) = delete;
 
   bool Ended() {
     if (!ended_) ended_ = waitpid(pid_, &status_, WNOHANG) == pid_;
@@ -139,8 +138,8 @@ absl::StatusOr<ProcessResult> RunProcess(const ProcessOptions& options, base::Co
   if (absl::Status status = context.Check(); !status.ok()) return status;
   std::array<int, 2> ends = {-1, -1};
   if (pipe2(ends.data(), O_CLOEXEC) != 0) {
-    return absl::ResourceExhaustedError(
-        base::StrCat("cannot run the command ", options.command, ": ", std::strerror(errno)));
+    return absl::ResourceExhaustedError(base::StrCat("cannot run the command ", options.command,
+                                                     ": ", std::generic_category().message(errno)));
   }
   FileDescriptor reading(ends[0]);
   FileDescriptor writing(ends[1]);
@@ -150,10 +149,10 @@ absl::StatusOr<ProcessResult> RunProcess(const ProcessOptions& options, base::Co
   if (pid < 0) {
     const absl::StatusCode code =
         pid == -ENOENT ? absl::StatusCode::kNotFound : absl::StatusCode::kFailedPrecondition;
-    return absl::Status(
-        code, base::StrCat("cannot run the command ", options.command, ": ", std::strerror(-pid)));
+    return absl::Status(code, base::StrCat("cannot run the command ", options.command, ": ",
+                                           std::generic_category().message(-pid)));
   }
-  Child child(pid);
+  ChildProcess child(pid);
   ProcessResult result;
   std::array<char, 16384> buffer;
   while (true) {

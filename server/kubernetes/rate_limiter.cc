@@ -36,7 +36,7 @@ absl::Status RateLimiter::Acquire(base::Context& context) {
     full_at_ = booked;
   }
   if (wait == absl::ZeroDuration()) return absl::OkStatus();
-  const absl::Status slept = sleeper_.Sleep(wait, context);
+  absl::Status slept = sleeper_.Sleep(wait, context);
   if (slept.ok()) return slept;
   {
     base::MutexLock lock(mutex_);

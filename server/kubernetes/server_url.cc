@@ -13,7 +13,7 @@
 namespace gantry::kubernetes {
 namespace {
 
-struct Freed {
+struct FreedByCurl {
   void operator()(CURLU* url) const { curl_url_cleanup(url); }
 };
 
@@ -50,12 +50,13 @@ absl::StatusOr<ServerUrl> ParseServerUrl(std::string_view url) {
     if (c <= ' ' || c == 0x7f) return refused("has blanks or control characters");
   }
   if (url.find("://") == std::string_view::npos) return refused("has no scheme");
-  const std::unique_ptr<CURLU, Freed> parsed(curl_url());
+  const std::unique_ptr<CURLU, FreedByCurl> parsed(curl_url());
   if (!parsed) return absl::ResourceExhaustedError("out of memory");
   const CURLUcode code = curl_url_set(parsed.get(), CURLUPART_URL, std::string(url).c_str(),
                                       CURLU_NON_SUPPORT_SCHEME | CURLU_PATH_AS_IS);
-  if (code != CURLUE_OK)
+  if (code != CURLUE_OK) {
     return refused(base::StrCat("is malformed (", curl_url_strerror(code), ")"));
+  }
   ServerUrl server;
   server.scheme = Part(parsed.get(), CURLUPART_SCHEME);
   if (server.scheme != "https" && server.scheme != "http") {

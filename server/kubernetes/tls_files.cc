@@ -16,22 +16,22 @@
 namespace gantry::kubernetes {
 namespace {
 
-struct Freed {
+struct PemFreed {
   void operator()(BIO* bio) const { BIO_free(bio); }
   void operator()(X509* certificate) const { X509_free(certificate); }
   void operator()(EVP_PKEY* key) const { EVP_PKEY_free(key); }
 };
 
-std::unique_ptr<BIO, Freed> Reader(const std::string& pem) {
-  return std::unique_ptr<BIO, Freed>(BIO_new_mem_buf(pem.data(), static_cast<int>(pem.size())));
+std::unique_ptr<BIO, PemFreed> Reader(const std::string& pem) {
+  return std::unique_ptr<BIO, PemFreed>(BIO_new_mem_buf(pem.data(), static_cast<int>(pem.size())));
 }
 
 // Gives no passphrase; OpenSSL's own callback would ask on the terminal.
 int NoPassphrase(char*, int, int, void*) { return -1; }
 
-std::unique_ptr<X509, Freed> FirstCertificate(const std::string& pem) {
+std::unique_ptr<X509, PemFreed> FirstCertificate(const std::string& pem) {
   const auto reader = Reader(pem);
-  return std::unique_ptr<X509, Freed>(
+  return std::unique_ptr<X509, PemFreed>(
       reader ? PEM_read_bio_X509(reader.get(), nullptr, NoPassphrase, nullptr) : nullptr);
 }
 
@@ -48,7 +48,7 @@ absl::Status CheckPair(const TlsFiles& files, const ClientCertificate& pair) {
                      " holds no PEM certificate; it must begin with one"));
   }
   const auto reader = Reader(pair.key);
-  const std::unique_ptr<EVP_PKEY, Freed> key(
+  const std::unique_ptr<EVP_PKEY, PemFreed> key(
       reader ? PEM_read_bio_PrivateKey(reader.get(), nullptr, NoPassphrase, nullptr) : nullptr);
   if (!key) {
     return absl::FailedPreconditionError(

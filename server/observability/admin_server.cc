@@ -56,7 +56,7 @@ AdminServer::AdminServer(std::vector<ReadinessCheck> checks, std::function<std::
       metrics_(std::move(metrics)),
       // Every endpoint there is.
       endpoints_{
-          {"/livez", [this](const auto& request, auto& response) { Livez(request, response); }},
+          {"/livez", Livez},
           {"/readyz", [this](const auto& request, auto& response) { Readyz(request, response); }},
           {"/metrics",
            [this](const auto& /*request*/, auto& response) {
@@ -135,7 +135,7 @@ void AdminServer::Handle(const httplib::Request& request, httplib::Response& res
   endpoint->handler(request, response);
 }
 
-void AdminServer::Livez(const httplib::Request& request, httplib::Response& response) const {
+void AdminServer::Livez(const httplib::Request& request, httplib::Response& response) {
   response.status = 200;
   response.set_content(request.has_param("verbose") ? "[+]ping ok\nlivez check passed\n" : "ok",
                        kText);

@@ -73,7 +73,7 @@ class AdminServer {
 
   AdminServer(std::vector<ReadinessCheck> checks, std::function<std::string()> metrics);
   void Handle(const httplib::Request& request, httplib::Response& response) const;
-  void Livez(const httplib::Request& request, httplib::Response& response) const;
+  static void Livez(const httplib::Request& request, httplib::Response& response);
   void Readyz(const httplib::Request& request, httplib::Response& response) const;
 
   const std::vector<ReadinessCheck> checks_;

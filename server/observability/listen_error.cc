@@ -6,7 +6,7 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <cstring>
+#include <system_error>
 
 #include "absl/strings/str_cat.h"
 
@@ -31,7 +31,7 @@ std::string Reason(const std::string& host, int port) {
     const int on = 1;
     if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) != 0 ||
         bind(fd, address->ai_addr, address->ai_addrlen) != 0 || listen(fd, 1) != 0) {
-      reason = std::strerror(errno);
+      reason = std::generic_category().message(errno);
     }
     if (fd >= 0) close(fd);
   }

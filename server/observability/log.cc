@@ -52,7 +52,7 @@ std::string Quoted(std::string_view text) {
   std::string quoted;
   quoted.reserve(json.size());
   const auto byte = [&json](std::size_t i) {
-    return i < json.size() ? static_cast<unsigned char>(json[i]) : 0u;
+    return i < json.size() ? static_cast<unsigned char>(json[i]) : 0U;
   };
   for (std::size_t i = 0; i < json.size(); ++i) {
     if (byte(i) == 0x7f) {
@@ -60,8 +60,8 @@ std::string Quoted(std::string_view text) {
     } else if (byte(i) == 0xc2 && byte(i + 1) < 0xa0) {
       absl::StrAppendFormat(&quoted, "\\u%04x", byte(i + 1));
       i += 1;
-    } else if (byte(i) == 0xe2 && byte(i + 1) == 0x80 && (byte(i + 2) | 1u) == 0xa9) {
-      absl::StrAppendFormat(&quoted, "\\u20%02x", byte(i + 2) & 0x3fu);
+    } else if (byte(i) == 0xe2 && byte(i + 1) == 0x80 && (byte(i + 2) | 1U) == 0xa9) {
+      absl::StrAppendFormat(&quoted, "\\u20%02x", byte(i + 2) & 0x3fU);
       i += 2;
     } else {
       quoted += json[i];

@@ -99,7 +99,7 @@ MetricFamily CounterFamily::Collect() const {
 
 void DurationHistogram::Observe(absl::Duration duration) {
   const double seconds = absl::ToDoubleSeconds(duration);
-  const auto bound = std::lower_bound(kBounds.begin(), kBounds.end(), seconds);
+  const auto* const bound = std::lower_bound(kBounds.begin(), kBounds.end(), seconds);
   buckets_[static_cast<std::size_t>(bound - kBounds.begin())].fetch_add(1,
                                                                         std::memory_order_relaxed);
   sum_nanoseconds_.fetch_add(

@@ -6,8 +6,8 @@
 
 #include <cerrno>
 #include <cstdio>
-#include <cstring>
 #include <nlohmann/json.hpp>
+#include <system_error>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -18,7 +18,7 @@ namespace {
 // Empty when all was written, else the system's reason.
 std::string WriteAll(const std::string& path, const std::string& text) {
   const int fd = open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
-  if (fd < 0) return std::strerror(errno);
+  if (fd < 0) return std::generic_category().message(errno);
   std::string reason;
   std::size_t written = 0;
   while (written < text.size() && reason.empty()) {
@@ -26,10 +26,10 @@ std::string WriteAll(const std::string& path, const std::string& text) {
     if (n >= 0) {
       written += static_cast<std::size_t>(n);
     } else if (errno != EINTR) {
-      reason = std::strerror(errno);
+      reason = std::generic_category().message(errno);
     }
   }
-  if (close(fd) != 0 && reason.empty()) reason = std::strerror(errno);
+  if (close(fd) != 0 && reason.empty()) reason = std::generic_category().message(errno);
   return reason;
 }
 
@@ -45,7 +45,7 @@ absl::StatusOr<std::unique_ptr<PortFile>> PortFile::Write(const std::string& pat
   const std::string temporary = absl::StrCat(path, ".", getpid(), ".tmp");
   std::string reason = WriteAll(temporary, text);
   if (reason.empty() && std::rename(temporary.c_str(), path.c_str()) != 0) {
-    reason = std::strerror(errno);
+    reason = std::generic_category().message(errno);
   }
   if (!reason.empty()) {
     unlink(temporary.c_str());

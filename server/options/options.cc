@@ -210,7 +210,7 @@ const std::vector<Flag>& Flags() {
 // How many characters to insert, remove or replace to turn `a` into `b`.
 std::size_t EditDistance(const std::string& a, const std::string& b) {
   std::vector<std::size_t> row(b.size() + 1);
-  std::iota(row.begin(), row.end(), 0u);
+  std::iota(row.begin(), row.end(), 0U);
   for (std::size_t i = 0; i < a.size(); ++i) {
     std::size_t diagonal = std::exchange(row[0], i + 1);
     for (std::size_t j = 0; j < b.size(); ++j) {
@@ -362,7 +362,7 @@ ParseResult Parse(const std::vector<std::string>& arguments, const Environment& 
   }
   for (const std::string& argument : app.remaining()) {
     if (argument == "--") {
-      result.mistakes.push_back("\"--\" and what follows are not taken; expected flags only.");
+      result.mistakes.emplace_back("\"--\" and what follows are not taken; expected flags only.");
       break;
     }
     result.mistakes.push_back(UnknownArgument(argument));

@@ -38,7 +38,7 @@ bool ParsesAsField(const Message& prototype, const std::string& value) {
 
 void CheckField(const FieldDescriptor& field, const std::string& value, const Message& prototype,
                 Violations& violations) {
-  const std::string name(field.name());
+  const std::string& name = field.name();
   if (field.type() == FieldDescriptor::TYPE_STRING) {
     if (!IsValidUtf8(value)) AddOnce(name, "holds bytes that are not UTF-8", violations);
     return;

@@ -105,9 +105,9 @@ grpc::ServerUnaryReactor* Done(grpc::CallbackServerContext* context) {
 
 }  // namespace
 
-PromotionStepServiceImpl::PromotionStepServiceImpl(Dependencies dependencies,
-                                                   const ServiceLimits& limits, Logger log)
-    : deps_(std::move(dependencies)), limits_(limits), log_(std::move(log)) {}
+PromotionStepServiceImpl::PromotionStepServiceImpl(Dependencies dependencies, ServiceLimits limits,
+                                                   Logger log)
+    : deps_(std::move(dependencies)), limits_(std::move(limits)), log_(std::move(log)) {}
 
 void PromotionStepServiceImpl::StartDraining() {
   calls_.StartDraining();
@@ -321,7 +321,7 @@ grpc::ServerUnaryReactor* PromotionStepServiceImpl::Report(
       refused = changed.status();
       return changed.ok() && *changed;
     };
-    const absl::Status updated =
+    absl::Status updated =
         deps_.stages.Update(project, stage, change_or_refuse, deps_.random, deps_.sleeper, working);
     if (!refused.ok()) return refused;
     if (updated.ok()) return updated;
@@ -361,8 +361,9 @@ grpc::ServerUnaryReactor* PromotionStepServiceImpl::ReportPromotion(
                   const bool heard =
                       stages::ReportPromotion(record, request.promotion(), request.phase(),
                                               request.message(), deps_.clock.Now());
-                  if (!heard)
+                  if (!heard) {
                     log.Info("the report concerns a promotion that is not the current one");
+                  }
                   return heard;
                 });
 }

@@ -71,7 +71,7 @@ class PromotionStepServiceImpl final : public PromotionStepServiceMethods {
     StepEndListener on_step_end;  // may be empty
   };
 
-  PromotionStepServiceImpl(Dependencies dependencies, const ServiceLimits& limits,
+  PromotionStepServiceImpl(Dependencies dependencies, ServiceLimits limits,
                            observability::Logger log);
 
   CallTracker& calls() { return calls_; }

@@ -96,12 +96,11 @@ void RunStepCall::Park(TimePoint due, ParkedCalls::Seen seen) {
   }
   interest.seen = seen;
   interest.due = due;
-  environment_.parked.Park(
-      parking_id_, std::move(interest), context_, [this](ParkedCalls::Reason reason) {
-        if (!environment_.workers.SubmitAdmitted([this, reason] { Resume(reason); })) {
-          Resume(ParkedCalls::Reason::kStopping);
-        }
-      });
+  environment_.parked.Park(parking_id_, interest, context_, [this](ParkedCalls::Reason reason) {
+    if (!environment_.workers.SubmitAdmitted([this, reason] { Resume(reason); })) {
+      Resume(ParkedCalls::Reason::kStopping);
+    }
+  });
 }
 
 void RunStepCall::Resume(ParkedCalls::Reason reason) {

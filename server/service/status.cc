@@ -101,7 +101,7 @@ absl::Status Attribute(absl::Status status, const base::Context& context) {
   if (context.Remaining() == absl::ZeroDuration()) {
     return absl::DeadlineExceededError("the call's deadline has passed");
   }
-  if (const absl::Status end = context.Check(); !end.ok()) return end;
+  if (absl::Status end = context.Check(); !end.ok()) return end;
   if (!absl::IsCancelled(status) && !absl::IsDeadlineExceeded(status)) return status;
   base::ErrorInfo info = base::ErrorInfoOf(status).value_or(base::ErrorInfo{});
   if (info.reason.empty()) info.reason = "UPSTREAM_TIMEOUT";

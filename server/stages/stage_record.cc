@@ -11,6 +11,7 @@
 #include "absl/status/status.h"
 #include "absl/strings/escaping.h"
 #include "server/base/strings.h"
+#include "server/base/time_text.h"
 #include "server/stages/enum_names.h"
 
 namespace gantry::stages {
@@ -20,10 +21,6 @@ using nlohmann::json;
 
 constexpr std::int64_t kMaxAttempts = 1'000'000;
 constexpr std::string_view kArgocdWait = "argocd-wait";
-
-std::string TimeText(absl::Time time) {
-  return absl::FormatTime("%Y-%m-%dT%H:%M:%SZ", time, absl::UTCTimeZone());
-}
 
 // Thrown and caught in this file: the JSON library reports wrong types by exceptions anyway.
 struct Malformed {
@@ -55,8 +52,9 @@ Enum EnumAt(const json& object, const char* key,
   const std::string word = object.value(key, "");
   if (word.empty()) return static_cast<Enum>(0);
   const std::optional<Enum> value = from_word(word);
-  if (!value)
+  if (!value) {
     throw Malformed{base::StrCat("its field ", key, " is \"", word, "\", not a known value")};
+  }
   return *value;
 }
 
@@ -263,7 +261,7 @@ void WriteRecordToSpec(const StageRecord& record, json& spec) {
     spec["promotion"] = {{"name", record.promotion.name},
                          {"phase", ToWord(record.promotion.phase)},
                          {"message", record.promotion.message},
-                         {"updateTime", TimeText(record.promotion.update_time)},
+                         {"updateTime", base::TimeText(record.promotion.update_time)},
                          {"reported", record.promotion.reported}};
   }
   json& steps = spec["steps"] = json::array();
@@ -275,7 +273,7 @@ void WriteRecordToSpec(const StageRecord& record, json& spec) {
                     {"promotion", check.promotion},
                     {"desiredRevisions", check.desired_revisions}};
     if (!check.resource_version.empty()) written["resourceVersion"] = check.resource_version;
-    if (check.finished_at) written["finishedAt"] = TimeText(*check.finished_at);
+    if (check.finished_at) written["finishedAt"] = base::TimeText(*check.finished_at);
     checks.push_back(std::move(written));
   }
   spec["supersededPromotions"] = record.superseded_promotions;
@@ -299,9 +297,9 @@ void WriteRecordToSpec(const StageRecord& record, json& spec) {
                     {"message", indicator.message}};
     // The epoch stands for a time that is not known.
     if (indicator.report_time != absl::UnixEpoch()) {
-      written["reportTime"] = TimeText(indicator.report_time);
+      written["reportTime"] = base::TimeText(indicator.report_time);
     }
-    if (indicator.expire_time) written["expireTime"] = TimeText(*indicator.expire_time);
+    if (indicator.expire_time) written["expireTime"] = base::TimeText(*indicator.expire_time);
     indicators.push_back(std::move(written));
   }
 }
@@ -431,8 +429,9 @@ argocd::AttemptRecord AttemptsOf(const StageRecord& record, std::string_view pro
       others = std::max(others, application->attempts.last);
     }
   }
-  if (!own.done && own.last <= own.earlier)
+  if (!own.done && own.last <= own.earlier) {
     own = StartAfter(std::max({own.last, own.earlier, others}));
+  }
   own.others = others;
   return own;
 }
@@ -451,8 +450,9 @@ void RecordAnswer(StageRecord& record, StepRecord& step, v1::StepStatus status,
     if (reported == v1::PROMOTION_PHASE_SUCCEEDED && status == v1::STEP_STATUS_SUCCEEDED) {
       return DropChecksOfOlderPromotions(record);
     }
-    if (reported != v1::PROMOTION_PHASE_RUNNING && reported != v1::PROMOTION_PHASE_SUCCEEDED)
+    if (reported != v1::PROMOTION_PHASE_RUNNING && reported != v1::PROMOTION_PHASE_SUCCEEDED) {
       return;
+    }
   }
   if (phase != v1::PROMOTION_PHASE_SUCCEEDED || !record.promotion.reported) {
     record.promotion.phase = phase;

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "server/base/time_text.h"
 #include "server/stages/enum_names.h"
 #include "server/stages/stage_record.h"
 
@@ -11,28 +12,24 @@ namespace {
 
 using nlohmann::json;
 
-const json* ArrayAt(const json& object, const char* key) {
+const json* ArrayIn(const json& object, const char* key) {
   const auto found = object.find(key);
   return found != object.end() && found->is_array() ? &*found : nullptr;
 }
 
-std::string TextAt(const json& object, const char* key) {
+std::string TextIn(const json& object, const char* key) {
   if (!object.is_object()) return "";
   const auto found = object.find(key);
   return found != object.end() && found->is_string() ? found->get<std::string>() : "";
 }
 
-std::optional<absl::Time> TimeAt(const json& object, const char* key) {
+std::optional<absl::Time> TimeIn(const json& object, const char* key) {
   absl::Time time;
-  if (!absl::ParseTime(absl::RFC3339_full, TextAt(object, key), &time, nullptr) ||
+  if (!absl::ParseTime(absl::RFC3339_full, TextIn(object, key), &time, nullptr) ||
       time == absl::InfiniteFuture() || time == absl::InfinitePast()) {
     return std::nullopt;
   }
   return time;
-}
-
-std::string TimeText(absl::Time time) {
-  return absl::FormatTime("%Y-%m-%dT%H:%M:%SZ", time, absl::UTCTimeZone());
 }
 
 }  // namespace
@@ -41,21 +38,21 @@ StageStatus StatusFromJson(const json& object) {
   StageStatus status;
   if (!object.is_object()) return status;
   status.state =
-      HealthStateFromWord(TextAt(object, "state")).value_or(v1::HEALTH_STATE_UNSPECIFIED);
-  if (const json* issues = ArrayAt(object, "issues")) {
+      HealthStateFromWord(TextIn(object, "state")).value_or(v1::HEALTH_STATE_UNSPECIFIED);
+  if (const json* issues = ArrayIn(object, "issues")) {
     for (const json& issue : *issues) {
       if (issue.is_string()) status.issues.push_back(issue.get<std::string>());
     }
   }
-  if (const json* applications = ArrayAt(object, "applications")) {
+  if (const json* applications = ArrayIn(object, "applications")) {
     for (const json& application : *applications) {
       status.applications.push_back(
-          {{TextAt(application, "namespace"), TextAt(application, "name")},
-           HealthStateFromWord(TextAt(application, "state")).value_or(v1::HEALTH_STATE_UNSPECIFIED),
-           TimeAt(application, "since")});
+          {{TextIn(application, "namespace"), TextIn(application, "name")},
+           HealthStateFromWord(TextIn(application, "state")).value_or(v1::HEALTH_STATE_UNSPECIFIED),
+           TimeIn(application, "since")});
     }
   }
-  status.transition_time = TimeAt(object, "transitionTime");
+  status.transition_time = TimeIn(object, "transitionTime");
   return status;
 }
 
@@ -65,13 +62,13 @@ json ToJson(const StageStatus& status) {
     json& added = applications.emplace_back(json{{"namespace", application.name.ns},
                                                  {"name", application.name.name},
                                                  {"state", ToWord(application.state)}});
-    if (application.since) added["since"] = TimeText(*application.since);
+    if (application.since) added["since"] = base::TimeText(*application.since);
   }
   json object = {{"state", ToWord(status.state)},
                  {"issues", status.issues},
                  {"applications", std::move(applications)}};
   if (status.transition_time) {
-    object["transitionTime"] = TimeText(*status.transition_time);
+    object["transitionTime"] = base::TimeText(*status.transition_time);
   }
   return object;
 }

@@ -33,7 +33,7 @@ struct StageStatus {
 };
 
 // What is not as this program writes it counts as absent: it is written anew.
-StageStatus StatusFromJson(const nlohmann::json& status);
+StageStatus StatusFromJson(const nlohmann::json& object);
 nlohmann::json ToJson(const StageStatus& status);
 
 // What is to be stored of `health` where `stored` is; the times move when the states they belong to

@@ -29,16 +29,13 @@ using nlohmann::json;
 using Kind = Verdict::Kind;
 using ApplicationPtr = std::shared_ptr<const argocd::Application>;
 
-// How often a pass is made again after a conflict before the caller is asked to come again.
-constexpr int kMaxConflicts = 5;
-constexpr absl::Duration kConflictBackoff = absl::Milliseconds(50);
 // After something that is likely to have passed by then.
 constexpr absl::Duration kPassingFailureRetry = absl::Seconds(2);
 // For giving back attempts that were recorded and not made, also when the caller has gone.
 constexpr absl::Duration kReleaseTimeout = absl::Seconds(2);
 
 // One Application in one pass.
-struct Target {
+struct UpdateTarget {
   ApplicationPtr application;
   std::vector<argocd::SourceUpdate> updates;  // of all its entries, in order
   bool skipped = false;                       // not authorized
@@ -136,11 +133,11 @@ v1::HealthCheck HealthCheckOf(std::string_view uses,
 }
 
 // Runs one call of the step. Lives on the stack of the worker that makes the call.
-class Execution {
+class UpdateExecution {
  public:
-  Execution(const ArgocdUpdate::Options& options, const ArgocdUpdate::Dependencies& dependencies,
-            const StepCall& call, ArgocdUpdateConfig config, std::string config_hash,
-            base::Context& context)
+  UpdateExecution(const ArgocdUpdate::Options& options,
+                  const ArgocdUpdate::Dependencies& dependencies, const StepCall& call,
+                  ArgocdUpdateConfig config, std::string config_hash, base::Context& context)
       : options_(options),
         deps_(dependencies),
         request_(call.request),
@@ -201,8 +198,8 @@ class Execution {
     }
     DecideAll(stage->record);
 
-    if (const Target* failed = FirstWhere(IsFailure)) return Fail(*stage, *failed);
-    if (const Target* errored = FirstWhere(IsError)) {
+    if (const UpdateTarget* failed = FirstWhere(IsFailure)) return Fail(*stage, *failed);
+    if (const UpdateTarget* errored = FirstWhere(IsError)) {
       // What was seen done is kept; a promotion that is not the current one does not become it.
       if (AnyNewlyDone() && !request_.dry_run() &&
           stage->record.promotion.name == request_.promotion()) {
@@ -216,7 +213,7 @@ class Execution {
           Answer(v1::STEP_STATUS_ERRORED, ReasonOf(errored->verdict.kind), MessageOf(IsError)));
     }
     const auto is_done = [](Kind kind) { return kind == Kind::kDone; };
-    if (!FirstWhere(std::not_fn(is_done))) return Succeed(*stage);
+    if (FirstWhere(std::not_fn(is_done)) == nullptr) return Succeed(*stage);
 
     const bool writes = FirstWhere([](Kind kind) { return kind == Kind::kWrite; }) != nullptr;
     if (request_.dry_run()) return Waiting(writes ? "dry run, nothing was written: " : "dry run: ");
@@ -256,7 +253,7 @@ class Execution {
     if (AuthorizeAll(std::move(resolution)) || Match()) return std::nullopt;
     DecideAll(stage->record);
     bool waits = false;
-    for (const Target& target : targets_) {
+    for (const UpdateTarget& target : targets_) {
       if (target.skipped) continue;
       if (stages::FindApplication(*step, target.application->name) == nullptr) return std::nullopt;
       switch (target.verdict.kind) {
@@ -335,13 +332,13 @@ class Execution {
       for (const ApplicationPtr& application : resolution.applications[i]) {
         const auto [known, added] = place_.emplace(application->name, targets_.size());
         if (added) {
-          Target& made = targets_.emplace_back();
+          UpdateTarget& made = targets_.emplace_back();
           made.application = application;
           const authorization::StageAuthorization answer = Authorize(*application);
           made.skipped = !answer.authorized;
           made.skip_reason = answer.reason;
         }
-        Target& target = targets_[known->second];
+        UpdateTarget& target = targets_[known->second];
         target.by_name = target.by_name || by_name;
         if (target.skipped) {
           reason = base::StrCat("Application ", ToString(application->name),
@@ -400,7 +397,7 @@ class Execution {
                   : v1::STEP_REASON_INCOMPATIBLE_SOURCES,
               std::move(first.message)};
     }
-    for (Target& target : targets_) {
+    for (UpdateTarget& target : targets_) {
       if (target.skipped) continue;
       target.match = argocd::MatchSources(*target.application, target.updates);
       // Each entry fits by itself; together they may contradict each other.
@@ -415,7 +412,7 @@ class Execution {
   }
 
   void DecideAll(const stages::StageRecord& record) {
-    for (Target& target : targets_) {
+    for (UpdateTarget& target : targets_) {
       if (target.skipped) continue;
       const ApplicationName& name = target.application->name;
       target.attempts =
@@ -435,7 +432,7 @@ class Execution {
   }
 
   // A write that was not answered: what was read now tells whether it happened.
-  void TellOfFoundWrite(const Target& target) {
+  void TellOfFoundWrite(const UpdateTarget& target) {
     const auto sent = unknown_.find(target.application->name);
     if (sent == unknown_.end()) return;
     const auto is_ours = [&](const argocd::Operation& operation) {
@@ -456,15 +453,15 @@ class Execution {
   }
 
   template <typename Predicate>
-  const Target* FirstWhere(Predicate predicate) const {
-    for (const Target& target : targets_) {
+  const UpdateTarget* FirstWhere(Predicate predicate) const {
+    for (const UpdateTarget& target : targets_) {
       if (!target.skipped && predicate(target.verdict.kind)) return &target;
     }
     return nullptr;
   }
 
   bool AnyNewlyDone() const {
-    return std::any_of(targets_.begin(), targets_.end(), [](const Target& target) {
+    return std::any_of(targets_.begin(), targets_.end(), [](const UpdateTarget& target) {
       return !target.skipped && target.verdict.kind == Kind::kDone && !target.attempts.done;
     });
   }
@@ -472,7 +469,7 @@ class Execution {
   template <typename Predicate>
   std::string MessageOf(Predicate predicate) const {
     std::vector<std::string> messages;
-    for (const Target& target : targets_) {
+    for (const UpdateTarget& target : targets_) {
       if (!target.skipped && predicate(target.verdict.kind)) {
         messages.push_back(target.verdict.message);
       }
@@ -489,7 +486,7 @@ class Execution {
     stages::MakeCurrent(record, request_.promotion());
     stages::StepRecord& step =
         stages::EnsureStep(record, request_.step(), request_.uses(), config_hash_);
-    for (const Target& target : targets_) {
+    for (const UpdateTarget& target : targets_) {
       if (target.skipped) continue;
       stages::ApplicationRecord& application =
           stages::EnsureApplication(step, target.application->name);
@@ -515,7 +512,7 @@ class Execution {
     return KubernetesFailure(saved, context_);
   }
 
-  PassResult Fail(stages::StoredStage& stage, const Target& failed) {
+  PassResult Fail(stages::StoredStage& stage, const UpdateTarget& failed) {
     v1::RunStepResponse response =
         Answer(v1::STEP_STATUS_FAILED, ReasonOf(failed.verdict.kind), MessageOf(IsFailure));
     if (!request_.dry_run()) {
@@ -569,7 +566,7 @@ class Execution {
 
   absl::StatusOr<bool> RecordAttempts(stages::StoredStage& stage) {
     std::map<ApplicationName, Unmade> recorded;
-    for (const Target& target : targets_) {
+    for (const UpdateTarget& target : targets_) {
       if (!target.skipped && target.verdict.kind == Kind::kWrite) {
         recorded[target.application->name] = {target.verdict.attempt, target.verdict.last_attempt};
       }
@@ -577,7 +574,7 @@ class Execution {
     stages::StepRecord& step = PrepareStep(stage.record, /*writes=*/true);
     stages::RecordAnswer(stage.record, step, v1::STEP_STATUS_RUNNING,
                          v1::STEP_REASON_OPERATION_RUNNING, "", deps_.clock.Now());
-    const absl::StatusOr<bool> saved = Save(stage);
+    absl::StatusOr<bool> saved = Save(stage);
     if (!saved.ok()) {
       // What is on record now is not known, and another replica may have recorded the same number.
       unmade_.clear();
@@ -588,13 +585,14 @@ class Execution {
   }
 
   PassResult Write() {
-    std::vector<Target*> writes;
-    for (Target& target : targets_) {
+    std::vector<UpdateTarget*> writes;
+    for (UpdateTarget& target : targets_) {
       if (!target.skipped && target.verdict.kind == Kind::kWrite) writes.push_back(&target);
     }
     std::vector<WriteResult> results(writes.size());
     std::vector<SentWrite> sent;
-    for (const Target* target : writes) sent.push_back(Prepare(*target));
+    sent.reserve(writes.size());
+    for (const UpdateTarget* target : writes) sent.push_back(Prepare(*target));
     base::ParallelFor(deps_.helpers, writes.size(), [&](std::size_t i) {
       results[i] = WriteOne(*writes[i], sent[i].patch);
       if (results[i].kind == WriteResult::Kind::kWritten) Tell(sent[i]);
@@ -637,7 +635,7 @@ class Execution {
     }
   }
 
-  SentWrite Prepare(const Target& target) const {
+  SentWrite Prepare(const UpdateTarget& target) const {
     SentWrite write;
     write.application = target.application;
     write.operation = {.promotion = request_.promotion(),
@@ -661,7 +659,7 @@ class Execution {
 
   // True when the attempt about to be made is still the step's to make: no other replica has ended
   // the step or taken the attempt back meanwhile.
-  bool IsStillRecorded(const stages::StageRecord& record, const Target& target) const {
+  bool IsStillRecorded(const stages::StageRecord& record, const UpdateTarget& target) const {
     const stages::StepRecord* step =
         stages::FindStep(record, request_.promotion(), request_.step());
     if (step == nullptr || step->config_hash != config_hash_ ||
@@ -674,7 +672,7 @@ class Execution {
            application->attempts.last >= target.verdict.attempt;
   }
 
-  WriteResult WriteOne(const Target& target, const std::string& patch) {
+  WriteResult WriteOne(const UpdateTarget& target, const std::string& patch) {
     using Result = WriteResult::Kind;
     const absl::StatusOr<stages::StoredStage> stage =
         deps_.stages.Load(request_.project(), request_.stage(), context_);
@@ -763,7 +761,7 @@ class Execution {
                      {"desired_revisions", write.desired_revisions}});
   }
 
-  v1::RunStepResponse Running(v1::StepReason reason, std::string message) const {
+  static v1::RunStepResponse Running(v1::StepReason reason, std::string message) {
     return Answer(v1::STEP_STATUS_RUNNING, reason, std::move(message));
   }
 
@@ -773,7 +771,7 @@ class Execution {
     v1::StepReason reason = v1::STEP_REASON_AWAITING_RETRY;
     absl::Duration retry = absl::InfiniteDuration();
     bool awaits = false;
-    for (const Target& target : targets_) {
+    for (const UpdateTarget& target : targets_) {
       if (target.skipped || !waits(target.verdict.kind)) continue;
       const v1::StepReason own = ReasonOf(target.verdict.kind);
       if (own == v1::STEP_REASON_OPERATION_RUNNING ||
@@ -796,7 +794,7 @@ class Execution {
 
   std::vector<std::string> Names() const {
     std::vector<std::string> names;
-    for (const Target& target : targets_) {
+    for (const UpdateTarget& target : targets_) {
       if (!target.skipped) names.push_back(ToString(target.application->name));
     }
     return names;
@@ -804,7 +802,7 @@ class Execution {
 
   v1::RunStepResponse WithOutcomes(v1::RunStepResponse response) const {
     std::vector<ApplicationName> names;
-    for (const Target& target : targets_) {
+    for (const UpdateTarget& target : targets_) {
       const ApplicationName& name = target.application->name;
       v1::ApplicationOutcome& outcome = *response.add_applications();
       outcome.set_namespace_(name.ns);
@@ -821,10 +819,11 @@ class Execution {
     return response;
   }
 
-  void SetOutcome(const Target& target, v1::ApplicationOutcome& outcome) const {
+  void SetOutcome(const UpdateTarget& target, v1::ApplicationOutcome& outcome) const {
     const argocd::Application& application = *target.application;
-    if (application.operation_state)
+    if (application.operation_state) {
       outcome.set_operation_phase(application.operation_state->phase);
+    }
     outcome.set_message(target.verdict.message);
     outcome.mutable_desired_revisions()->Add(target.match.desired_revisions.begin(),
                                              target.match.desired_revisions.end());
@@ -853,7 +852,7 @@ class Execution {
     }
   }
 
-  void SetDryRunOutcome(const Target& target, v1::ApplicationOutcome& outcome) const {
+  void SetDryRunOutcome(const UpdateTarget& target, v1::ApplicationOutcome& outcome) const {
     outcome.set_action(v1::ApplicationOutcome::ACTION_SYNC_STARTED);
     outcome.set_message(base::StrCat("dry run, not written: ", target.verdict.message));
     outcome.set_patch(Prepare(target).patch);
@@ -905,7 +904,7 @@ class Execution {
   base::Context& context_;
 
   // Of the current pass.
-  std::vector<Target> targets_;                       // in the order of the configuration
+  std::vector<UpdateTarget> targets_;                 // in the order of the configuration
   std::map<ApplicationName, std::size_t> place_;      // in targets_
   std::vector<std::vector<ApplicationPtr>> entries_;  // per entry of `apps`
 
@@ -933,8 +932,8 @@ absl::StatusOr<v1::RunStepResponse> ArgocdUpdate::Run(const StepCall& call,
   ArgocdUpdateConfig config;
   const std::vector<Violation> violations = ParseArgocdUpdateConfig(config_json, config);
   if (!violations.empty()) return InvalidConfig(violations);
-  return Execution(options_, dependencies_, call, std::move(config), HashOfConfig(config_json),
-                   context)
+  return UpdateExecution(options_, dependencies_, call, std::move(config),
+                         HashOfConfig(config_json), context)
       .Execute();
 }
 

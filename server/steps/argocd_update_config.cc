@@ -26,7 +26,7 @@ void SourceUpdateAsAWhole(const json& source, const ConfigPath& path, ViolationL
 // be something.
 bool IsGiven(const json& image, const char* field) {
   const auto value = image.find(field);
-  return value != image.end() && *value != "";
+  return value != image.end() && *value != json("");
 }
 
 void KustomizeImageAsAWhole(const json& image, const ConfigPath& path, ViolationList& violations) {
@@ -43,7 +43,7 @@ void KustomizeImageAsAWhole(const json& image, const ConfigPath& path, Violation
   }
 }
 
-const ConfigSchema& Schema() {
+const ConfigSchema& UpdateSchema() {
   // Never destroyed: threads may still look at it when the process ends.
   static const ConfigSchema& schema =
       *new ConfigSchema(ArgocdUpdateConfigSchema(),
@@ -64,32 +64,32 @@ const ConfigSchema& Schema() {
 
 // From here on configurations are valid: a field is missing or of its type.
 
-std::string Text(const json& object, const char* field) {
+std::string TextAt(const json& object, const char* field) {
   const auto value = object.find(field);
   return value == object.end() ? "" : value->get<std::string>();
 }
 
 argocd::SourceUpdate ReadSourceUpdate(const json& source) {
   argocd::SourceUpdate update;
-  update.repo_url = Text(source, "repoURL");
-  update.chart = Text(source, "chart");
-  update.desired_revision = Text(source, "desiredRevision");
+  update.repo_url = TextAt(source, "repoURL");
+  update.chart = TextAt(source, "chart");
+  update.desired_revision = TextAt(source, "desiredRevision");
   update.update_target_revision = source.value("updateTargetRevision", false);
   if (const auto kustomize = source.find("kustomize"); kustomize != source.end()) {
     for (const json& image : kustomize->at("images")) {
-      update.kustomize_images.push_back({Text(image, "repoURL"), Text(image, "newName"),
-                                         Text(image, "tag"), Text(image, "digest")});
+      update.kustomize_images.push_back({TextAt(image, "repoURL"), TextAt(image, "newName"),
+                                         TextAt(image, "tag"), TextAt(image, "digest")});
     }
   }
   if (const auto helm = source.find("helm"); helm != source.end()) {
     for (const json& image : helm->at("images")) {
-      update.helm_images.push_back({Text(image, "key"), Text(image, "value")});
+      update.helm_images.push_back({TextAt(image, "key"), TextAt(image, "value")});
     }
   }
   return update;
 }
 
-ArgocdUpdateConfig ReadConfig(const json& config) {
+ArgocdUpdateConfig ReadUpdateConfig(const json& config) {
   ArgocdUpdateConfig read;
   for (const json& entry : config.at("apps")) {
     ArgocdUpdateConfig::App& app = read.apps.emplace_back();
@@ -107,8 +107,8 @@ std::string_view ArgocdUpdateConfigSchema() { return kArgocdUpdateSchema; }
 
 std::vector<Violation> ParseArgocdUpdateConfig(const json& json, ArgocdUpdateConfig& config) {
   try {
-    std::vector<Violation> violations = Schema().Check(json);
-    if (violations.empty()) config = ReadConfig(json);
+    std::vector<Violation> violations = UpdateSchema().Check(json);
+    if (violations.empty()) config = ReadUpdateConfig(json);
     return violations;
   } catch (const std::exception& e) {
     return {{"", base::StrCat("could not be read: ", e.what())}};

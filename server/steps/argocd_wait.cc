@@ -26,11 +26,8 @@ using argocd::ApplicationName;
 using argocd::ObservedApplication;
 using argocd::WaitVerdict;
 using nlohmann::json;
-using Kind = WaitVerdict::Kind;
+using WaitKind = WaitVerdict::Kind;
 
-// How often a pass is made again after a conflict before the caller is asked to come again.
-constexpr int kMaxConflicts = 5;
-constexpr absl::Duration kConflictBackoff = absl::Milliseconds(50);
 // Between two requests for a refresh of one Application.
 constexpr absl::Duration kRefreshPause = absl::Seconds(10);
 
@@ -38,17 +35,17 @@ bool HasEnded(v1::StepStatus status) {
   return status == v1::STEP_STATUS_SUCCEEDED || status == v1::STEP_STATUS_FAILED;
 }
 
-struct Target {
+struct WaitTarget {
   std::shared_ptr<const ObservedApplication> application;
   WaitVerdict verdict;
 };
 
 // Runs one call of the step. Lives on the stack of the worker that makes the call.
-class Execution {
+class WaitExecution {
  public:
-  Execution(const ArgocdWait::Options& options, const ArgocdWait::Dependencies& dependencies,
-            RefreshTimes& refreshes, const StepCall& call, ArgocdWaitConfig config,
-            std::string config_hash, base::Context& context)
+  WaitExecution(const ArgocdWait::Options& options, const ArgocdWait::Dependencies& dependencies,
+                RefreshTimes& refreshes, const StepCall& call, ArgocdWaitConfig config,
+                std::string config_hash, base::Context& context)
       : options_(options),
         deps_(dependencies),
         refreshes_(refreshes),
@@ -96,11 +93,11 @@ class Execution {
     const auto resolution = ResolveFromCache(deps_.caches, scope(), config_.apps);
     if (!resolution) return std::nullopt;
     Judge(*resolution);
-    for (const Target& target : targets_) {
-      if (target.verdict.kind == Kind::kReady) continue;
-      if (target.verdict.kind != Kind::kNotReady || WantsRefresh(target)) return std::nullopt;
+    for (const WaitTarget& target : targets_) {
+      if (target.verdict.kind == WaitKind::kReady) continue;
+      if (target.verdict.kind != WaitKind::kNotReady || WantsRefresh(target)) return std::nullopt;
     }
-    if (!AnyOf(Kind::kNotReady)) return std::nullopt;
+    if (!AnyOf(WaitKind::kNotReady)) return std::nullopt;
     return NotReady();
   }
 
@@ -179,9 +176,9 @@ class Execution {
   }
 
   void RecordTargets(stages::StepRecord& step) const {
-    for (const Target& target : targets_) {
+    for (const WaitTarget& target : targets_) {
       stages::EnsureApplication(step, target.application->name).attempts.done =
-          target.verdict.kind == Kind::kReady;
+          target.verdict.kind == WaitKind::kReady;
     }
   }
 
@@ -227,12 +224,12 @@ class Execution {
     return found != health->end() && found->is_string() ? found->get<std::string>() : "";
   }
 
-  bool AnyOf(Kind kind) const {
+  bool AnyOf(WaitKind kind) const {
     return std::any_of(targets_.begin(), targets_.end(),
-                       [&](const Target& target) { return target.verdict.kind == kind; });
+                       [&](const WaitTarget& target) { return target.verdict.kind == kind; });
   }
 
-  bool WantsRefresh(const Target& target) const {
+  bool WantsRefresh(const WaitTarget& target) const {
     const ObservedApplication& application = *target.application;
     if (!target.verdict.wants_refresh || application.refresh || application.skip_reconcile) {
       return false;
@@ -246,7 +243,7 @@ class Execution {
 
   // A request that fails is made again by the next call.
   void RequestRefreshes() {
-    for (const Target& target : targets_) {
+    for (const WaitTarget& target : targets_) {
       if (!WantsRefresh(target)) continue;
       const ApplicationName& name = target.application->name;
       refreshes_.Note(name, deps_.clock.SinceBoot());
@@ -265,29 +262,29 @@ class Execution {
   }
 
   v1::RunStepResponse Verdict() const {
-    if (AnyOf(Kind::kCondition)) {
+    if (AnyOf(WaitKind::kCondition)) {
       return WithOutcomes(Answer(v1::STEP_STATUS_FAILED, v1::STEP_REASON_APPLICATION_CONDITION,
-                                 MessageOf(Kind::kCondition)));
+                                 MessageOf(WaitKind::kCondition)));
     }
-    if (AnyOf(Kind::kRegressed)) {
+    if (AnyOf(WaitKind::kRegressed)) {
       return WithOutcomes(Answer(v1::STEP_STATUS_FAILED, v1::STEP_REASON_HEALTH_REGRESSED,
-                                 MessageOf(Kind::kRegressed)));
+                                 MessageOf(WaitKind::kRegressed)));
     }
-    if (AnyOf(Kind::kNotReady)) return NotReady();
+    if (AnyOf(WaitKind::kNotReady)) return NotReady();
     std::vector<std::string> names;
-    for (const Target& target : targets_) names.push_back(ToString(target.application->name));
+    for (const WaitTarget& target : targets_) names.push_back(ToString(target.application->name));
     return WithOutcomes(Answer(v1::STEP_STATUS_SUCCEEDED, v1::STEP_REASON_UNSPECIFIED,
                                base::StrCat("all Applications are ready: ", FirstThree(names))));
   }
 
   v1::RunStepResponse NotReady() const {
     return WithOutcomes(
-        Answer(v1::STEP_STATUS_RUNNING, v1::STEP_REASON_NOT_READY, MessageOf(Kind::kNotReady)));
+        Answer(v1::STEP_STATUS_RUNNING, v1::STEP_REASON_NOT_READY, MessageOf(WaitKind::kNotReady)));
   }
 
-  std::string MessageOf(Kind kind) const {
+  std::string MessageOf(WaitKind kind) const {
     std::vector<std::string> messages;
-    for (const Target& target : targets_) {
+    for (const WaitTarget& target : targets_) {
       if (target.verdict.kind == kind) messages.push_back(target.verdict.message);
     }
     const std::size_t total = messages.size();
@@ -299,12 +296,12 @@ class Execution {
   v1::RunStepResponse WithOutcomes(v1::RunStepResponse response) const {
     std::vector<ApplicationName> names;
     std::map<std::string, std::string> health;
-    for (const Target& target : targets_) {
+    for (const WaitTarget& target : targets_) {
       const ObservedApplication& application = *target.application;
       v1::ApplicationOutcome& outcome = *response.add_applications();
       outcome.set_namespace_(application.name.ns);
       outcome.set_name(application.name.name);
-      outcome.set_action(target.verdict.kind == Kind::kNotReady
+      outcome.set_action(target.verdict.kind == WaitKind::kNotReady
                              ? v1::ApplicationOutcome::ACTION_WAITED
                              : v1::ApplicationOutcome::ACTION_NONE);
       if (application.operation_state) {
@@ -336,7 +333,7 @@ class Execution {
   const json previous_;  // the output of the step's previous call
   base::Context& context_;
 
-  std::vector<Target> targets_;  // of the current pass, ordered by name
+  std::vector<WaitTarget> targets_;  // of the current pass, ordered by name
 };
 
 }  // namespace
@@ -368,8 +365,8 @@ absl::StatusOr<v1::RunStepResponse> ArgocdWait::Run(const StepCall& call, base::
   if (!violations.empty()) return InvalidConfig(violations);
   // Another kind of step under the same name is another step, whatever its configuration.
   const std::string config_hash = HashOfConfig({{"uses", uses()}, {"config", config_json}});
-  return Execution(options_, dependencies_, refreshes_, call, std::move(config), config_hash,
-                   context)
+  return WaitExecution(options_, dependencies_, refreshes_, call, std::move(config), config_hash,
+                       context)
       .Execute();
 }
 

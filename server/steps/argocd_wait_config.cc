@@ -13,14 +13,14 @@ namespace {
 
 using nlohmann::json;
 
-const ConfigSchema& Schema() {
+const ConfigSchema& WaitSchema() {
   // Never destroyed: threads may still look at it when the process ends.
   static const ConfigSchema& schema =
       *new ConfigSchema(ArgocdWaitConfigSchema(), WithApplicationRules({}));
   return schema;
 }
 
-ArgocdWaitConfig ReadConfig(const json& config) {
+ArgocdWaitConfig ReadWaitConfig(const json& config) {
   ArgocdWaitConfig read;
   for (const json& entry : config.at("apps")) {
     read.apps.push_back(ReadApplicationSelection(entry));
@@ -46,8 +46,8 @@ std::string_view ArgocdWaitConfigSchema() { return kArgocdWaitSchema; }
 
 std::vector<Violation> ParseArgocdWaitConfig(const json& json, ArgocdWaitConfig& config) {
   try {
-    std::vector<Violation> violations = Schema().Check(json);
-    if (violations.empty()) config = ReadConfig(json);
+    std::vector<Violation> violations = WaitSchema().Check(json);
+    if (violations.empty()) config = ReadWaitConfig(json);
     return violations;
   } catch (const std::exception& e) {
     return {{"", base::StrCat("could not be read: ", e.what())}};

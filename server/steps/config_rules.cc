@@ -55,7 +55,7 @@ void NoBlanks(const json& value, const ConfigPath& path, ViolationList& violatio
   }
 }
 
-void ApplicationName(const json& value, const ConfigPath& path, ViolationList& violations) {
+void NameOfApplication(const json& value, const ConfigPath& path, ViolationList& violations) {
   if (!base::IsDns1123Subdomain(Text(value))) {
     AddUnexpected(Text(value),
                   "the name of an Application, a DNS-1123 subdomain: lower-case letters, digits, "
@@ -152,7 +152,7 @@ void LabelValue(const json& value, const ConfigPath& path, ViolationList& violat
 std::vector<ConfigSchema::RuleAt> WithApplicationRules(std::vector<ConfigSchema::RuleAt> others) {
   std::vector<ConfigSchema::RuleAt> rules = {
       {"apps[]", EitherNameOrSelector},
-      {"apps[].name", ApplicationName},
+      {"apps[].name", NameOfApplication},
       {"apps[].namespace", NamespaceName},
       {"apps[].selector", SelectorAsAWhole},
       {"apps[].selector.matchLabels", MatchLabels},

@@ -17,8 +17,8 @@ void NoControlCharacters(const nlohmann::json& value, const ConfigPath& path,
 // A string without blanks, and without characters that nobody sees.
 void NoBlanks(const nlohmann::json& value, const ConfigPath& path, ViolationList& violations);
 // A string that names an Application.
-void ApplicationName(const nlohmann::json& value, const ConfigPath& path,
-                     ViolationList& violations);
+void NameOfApplication(const nlohmann::json& value, const ConfigPath& path,
+                       ViolationList& violations);
 // A string that names a namespace.
 void NamespaceName(const nlohmann::json& value, const ConfigPath& path, ViolationList& violations);
 // An object that needs `name` or `selector`, and not both.

@@ -343,6 +343,7 @@ std::unique_ptr<ConfigSchema::Node> ConfigSchema::Compile(const json& schema,
   return node;
 }
 
+// NOLINTNEXTLINE(bugprone-exception-escape): it ends the process, as its header says.
 ConfigSchema::ConfigSchema(std::string_view text, const std::vector<RuleAt>& rules) noexcept
     : compiled_(std::make_unique<Compiled>()) {
   const json schema = json::parse(text);

@@ -104,6 +104,7 @@ class ConfigSchema {
 
   // `text` is part of this program, and so are the rules: a malformed schema, or a rule for a
   // place that the schema does not have, ends the process.
+  // NOLINTNEXTLINE(bugprone-exception-escape)
   ConfigSchema(std::string_view text, const std::vector<RuleAt>& rules) noexcept;
   ~ConfigSchema();
   ConfigSchema(const ConfigSchema&) = delete;

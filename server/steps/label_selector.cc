@@ -23,7 +23,7 @@ bool IsLabelName(std::string_view name) {
          });
 }
 
-std::string Text(const json& object, const char* field) {
+std::string FieldText(const json& object, const char* field) {
   const auto value = object.find(field);
   if (value == object.end() || !value->is_string()) return "";
   return value->get<std::string>();
@@ -56,9 +56,9 @@ std::vector<LabelCriterion> LabelCriteria(const json& selector) {
   for (const json& expression : *expressions) {
     if (!expression.is_object()) continue;
     LabelCriterion criterion;
-    criterion.key = Text(expression, "key");
+    criterion.key = FieldText(expression, "key");
     if (!IsLabelKey(criterion.key)) continue;
-    const std::string op = Text(expression, "operator");
+    const std::string op = FieldText(expression, "operator");
     if (op == "Exists" || op == "DoesNotExist") {
       criterion.op = op == "Exists" ? Operator::kExists : Operator::kDoesNotExist;
     } else if (op == "In" || op == "NotIn") {

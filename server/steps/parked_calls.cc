@@ -28,7 +28,8 @@ bool ParkedCalls::HasChanged(const Interest& interest) const {
                      });
 }
 
-void ParkedCalls::Park(Id id, Interest interest, const base::Context& context, Wake wake) {
+void ParkedCalls::Park(Id id, const Interest& interest, const base::Context& context,
+                       const Wake& wake) {
   std::optional<Reason> reason;
   {
     base::MutexLock lock(mutex_);

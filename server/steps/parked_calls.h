@@ -59,7 +59,7 @@ class ParkedCalls {
   // Wakes at once, within this call, when something has changed since it was judged already, or
   // when `context`, that of the call, has ended. Otherwise `wake` is called later, or never after a
   // successful Unpark.
-  void Park(Id id, Interest interest, const base::Context& context, Wake wake);
+  void Park(Id id, const Interest& interest, const base::Context& context, const Wake& wake);
 
   // True when the call was parked and is not any more; it will not be woken.
   bool Unpark(Id id);

@@ -8,11 +8,16 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "absl/time/time.h"
 #include "gantry/v1/promotion_step_service.pb.h"
 #include "server/base/context.h"
 #include "server/observability/log.h"
 
 namespace gantry::steps {
+
+// How often a pass is made again after a conflict before the caller is asked to come again.
+inline constexpr int kMaxConflicts = 5;
+inline constexpr absl::Duration kConflictBackoff = absl::Milliseconds(50);
 
 // One call of RunStep, after the service has checked names and limits. `request.step` is never
 // empty here.

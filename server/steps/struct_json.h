@@ -12,8 +12,8 @@ namespace gantry::steps {
 // by protobuf's parser.
 nlohmann::json ToJson(const google::protobuf::Struct& object);
 
-// `json` is an object made by this program.
-google::protobuf::Struct ToStruct(const nlohmann::json& json);
+// `object` is a JSON object made by this program.
+google::protobuf::Struct ToStruct(const nlohmann::json& object);
 
 }  // namespace gantry::steps
 

@@ -140,10 +140,11 @@ void Controller::Process(const ApplicationName& name, base::Context& context) {
     return;
   }
   Notes notes = NotesOf(*application);
+  if (clock_.Now() < notes.not_before) return queue_.Add(name, notes.not_before - clock_.Now());
   LogProblems(*application, notes);
   Step step = NextStep(application->object, notes.memory, clock_.Now(), settings_);
   // After a write that failed it is not known whether it was carried out, nor what came after it.
-  if (step.on_live_read || (step.patch && notes.failures > 0)) {
+  if (step.on_live_read || (!step.writes.empty() && notes.failures > 0)) {
     const auto live = client_.Get(kApplications, name.ns, name.name, context);
     auto read = live.ok() ? Read(*live) : live.status();
     if (!read.ok()) {
@@ -159,45 +160,56 @@ void Controller::Process(const ApplicationName& name, base::Context& context) {
     if (notes.uid != application->uid) notes = NotesOf(*application);
     step = NextStep(application->object, notes.memory, clock_.Now(), settings_);
   }
-  if (step.patch) return Write(*application, step, std::move(notes), context);
+  if (!step.writes.empty()) return CarryOut(*application, step, std::move(notes), context);
   notes.memory = std::move(step.memory);
   Keep(name, std::move(notes));
   if (step.look_again < absl::InfiniteDuration()) queue_.Add(name, step.look_again);
 }
 
-void Controller::Write(const StoredApplication& application, const Step& step, Notes notes,
-                       base::Context& context) {
+void Controller::CarryOut(const StoredApplication& application, const Step& step, Notes notes,
+                          base::Context& context) {
   const ApplicationName& name = application.name;
   const std::string named = argocd::ToString(name);
-  const auto written =
-      client_.MergePatch(kApplications, name.ns, name.name, "",
-                         step.patch->dump(-1, ' ', false, json::error_handler_t::replace), context);
+  std::string version = application.resource_version;
+  absl::Status written;
+  for (const Write& write : step.writes) {
+    const std::string body = write.body.dump(-1, ' ', false, json::error_handler_t::replace);
+    const auto stored =
+        write.kind == Write::Kind::kMergePatch
+            ? client_.MergePatch(kApplications, name.ns, name.name, "", body, context)
+            : client_.JsonPatch(kApplications, name.ns, name.name, body, context);
+    written = stored.status();
+    if (!written.ok()) break;
+    auto read = Read(*stored);
+    if (!read.ok()) continue;
+    version = (*read)->resource_version;
+    applications_.PutOwnWrite(*std::move(read), /*creates=*/false);
+  }
   if (written.ok()) {
     log_.Info(step.what, {{"application", named}});
     notes.memory = step.memory;
     notes.failures = 0;
     Keep(name, std::move(notes));
-    auto read = Read(*written);
-    // A write of which nothing was stored, such as a field that the API server does not know, must
+    // Writes of which nothing was stored, such as a field that the API server does not know, must
     // not be repeated as fast as it can.
-    const bool stored = read.ok() && (*read)->resource_version != application.resource_version;
-    if (read.ok()) applications_.PutOwnWrite(*std::move(read), /*creates=*/false);
+    const bool stored = version != application.resource_version;
     return queue_.Add(name, stored ? absl::ZeroDuration() : kFirstBackoff);
   }
-  const kubernetes::ErrorKind kind = kubernetes::KindOf(written.status());
+  const kubernetes::ErrorKind kind = kubernetes::KindOf(written);
   if (kind == kubernetes::ErrorKind::kConflict) {
     log_.Debug("somebody else wrote the Application", {{"application", named}});
   } else {
-    log_.Warning("an Application could not be written",
-                 {{"application", named},
-                  {"step", step.what},
-                  {"error", base::ToStd(written.status().message())}});
+    log_.Warning(
+        "an Application could not be written",
+        {{"application", named}, {"step", step.what}, {"error", base::ToStd(written.message())}});
   }
-  // Whatever changed comes by the watch, and is looked at at once.
-  queue_.Add(name,
-             std::min(kFirstBackoff * (1 << std::min(notes.failures, kMaxDoublings)), kMaxBackoff));
+  // What others change comes by the watch, and is looked at at once.
+  const absl::Duration backoff =
+      std::min(kFirstBackoff * (1 << std::min(notes.failures, kMaxDoublings)), kMaxBackoff);
   ++notes.failures;
+  if (version != application.resource_version) notes.not_before = clock_.Now() + backoff;
   Keep(name, std::move(notes));
+  queue_.Add(name, backoff);
 }
 
 }  // namespace gantry::argocd_standin

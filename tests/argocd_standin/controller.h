@@ -74,14 +74,17 @@ class Controller {
     std::string uid;
     Memory memory;
     int failures = 0;  // of writes, in a row
+    // After a step of which a part was stored: that part is no reason to look again at once.
+    absl::Time not_before = absl::InfinitePast();
     std::vector<std::string> problems;
   };
 
   static absl::StatusOr<std::shared_ptr<StoredApplication>> Read(std::string_view json);
 
   void Process(const argocd::ApplicationName& name, base::Context& context);
-  void Write(const StoredApplication& application, const Step& step, Notes notes,
-             base::Context& context);
+  // Makes the step's writes, one after the other, until one fails.
+  void CarryOut(const StoredApplication& application, const Step& step, Notes notes,
+                base::Context& context);
   void LogProblems(const StoredApplication& application, Notes& notes) const;
   // Those of that very Application, or none.
   Notes NotesOf(const StoredApplication& application);

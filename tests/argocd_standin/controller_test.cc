@@ -28,7 +28,8 @@ class ControllerTest : public ::testing::Test {
   static json NewApplication() {
     return {
         {"metadata", {{"name", "web"}, {"namespace", "argocd"}, {"labels", {{"team", "shop"}}}}},
-        {"spec", {{"source", {{"repoURL", "r"}, {"targetRevision", "main"}}}}}};
+        {"spec",
+         {{"project", "shop"}, {"source", {{"repoURL", "r"}, {"targetRevision", "main"}}}}}};
   }
 
   json Application() { return kubernetes_.Read("applications", "argocd", "web"); }
@@ -170,6 +171,28 @@ TEST_F(ControllerTest, AWriteWithoutAnAnswerIsNotRepeatedOverWhatCameAfterIt) {
   EXPECT_EQ(TextAt(Application(), {"operation", "sync", "revision"}), "theirs");
   EXPECT_EQ(TextAt(Application(), {"status", "operationState", "operation", "sync", "revision"}),
             "theirs");
+}
+
+TEST_F(ControllerTest, OfSeveralWritesThoseAfterOneThatFailsAreDecidedAgain) {
+  BringNew();
+  Request();
+  Work();
+  // The history is stored, but the completed state is not.
+  bool fails = true;
+  kubernetes_.before = [&](const FakeKubernetes::Call& call) {
+    return fails && call.body.find("Succeeded\"") != std::string::npos &&
+                   call.body.find("/operation\"") != std::string::npos
+               ? kubernetes::MakeError({kubernetes::ErrorKind::kUnreachable}, "no connection")
+               : absl::OkStatus();
+  };
+  const absl::Duration left = WorkAfter(absl::Seconds(3));
+  EXPECT_EQ(Phase(), "Running");
+  EXPECT_EQ(At(Application(), {"status", "history"}).size(), 1u);
+  fails = false;
+  WorkAfter(left);
+  EXPECT_EQ(Phase(), "Succeeded");
+  // As Argo CD, which appends to the history before it knows that the state can be completed.
+  EXPECT_EQ(At(Application(), {"status", "history"}).size(), 2u);
 }
 
 TEST_F(ControllerTest, ItsOwnSyncYieldsToWhateverWasWrittenMeanwhile) {

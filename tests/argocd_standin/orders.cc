@@ -2,7 +2,11 @@
 #include "tests/argocd_standin/orders.h"
 
 #include <algorithm>
+#include <utility>
 
+#include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
+#include "absl/strings/str_split.h"
 #include "server/base/strings.h"
 #include "server/options/options.h"
 #include "tests/argocd_standin/json_access.h"
@@ -25,11 +29,11 @@ class Reader {
     return found->get<std::string>();
   }
 
-  bool Flag(std::string_view name) {
+  bool Flag(std::string_view name, std::string_view expected = "\"true\" or \"false\"") {
     const auto text = Text(name);
     if (!text || *text == "false") return false;
     if (*text == "true") return true;
-    Refuse(name, *text, "\"true\" or \"false\"");
+    Refuse(name, *text, expected);
     return false;
   }
 
@@ -65,23 +69,37 @@ class Reader {
   std::vector<std::string>& problems_;
 };
 
+void ReadRevisions(const std::string& text, Orders& orders) {
+  if (!absl::StrContains(text, '=')) {
+    orders.revision = text;
+    return;
+  }
+  for (const absl::string_view entry : absl::StrSplit(text, ',', absl::SkipWhitespace())) {
+    const std::pair<std::string, std::string> named =
+        absl::StrSplit(entry, absl::MaxSplits('=', 1));
+    orders.revisions.emplace(absl::StripAsciiWhitespace(named.first),
+                             absl::StripAsciiWhitespace(named.second));
+  }
+}
+
 }  // namespace
 
 const std::vector<OrderHelp>& OrderHelps() {
   static const std::vector<OrderHelp> helps = {
       {"fail", "MESSAGE", "operations end Failed, after the retries they ask for"},
       {"error", "MESSAGE", "operations end Error, after the retries they ask for"},
-      {"hang", "true", "operations stay Running"},
+      {"hang", "true", "operations stay Running; with \"hook\" they wait for a PreSync hook"},
       {"sync-window", "true", "operations stay Running, blocked by a sync window"},
       {"sync-duration", "DURATION", "how long operations run, instead of --sync-duration"},
       {"lose-sync-result", "true", "operations end without a syncResult"},
-      {"self-heal", "true", "an automated sync follows every operation that succeeded"},
-      {"degrade", "MESSAGE", "health is Degraded"},
+      {"self-heal", "true", "drift follows every operation that succeeded, and is healed"},
+      {"degrade", "ANYTHING", "health is Degraded"},
       {"health", "STATUS", "health is STATUS, such as Suspended or Missing"},
-      {"drift", "true", "comparisons find the Application OutOfSync"},
+      {"drift", "NAME", "the Application is OutOfSync until the next sync; with \"true\" for good"},
       {"condition", "TYPE=MESSAGE", "comparisons end with that condition, such as ComparisonError"},
       {"no-reconcile", "true", "nothing is compared: reconciledAt and refresh requests stay"},
-      {"revision", "COMMIT", "what git branches and tags resolve to"},
+      {"revision", "COMMIT|NAME=COMMIT,...",
+       "what git branches and tags resolve to; with names, others are not found"},
       {"deployed", "true", "an Application without any operation counts as deployed as it is"},
   };
   return helps;
@@ -92,16 +110,21 @@ Orders OrdersOf(const json& application) {
   Reader reader(At(application, {"metadata", "annotations"}), orders.problems);
   orders.fail = reader.Text("fail");
   orders.error = reader.Text("error");
-  orders.hang = reader.Flag("hang");
+  if (reader.Text("hang") == "hook") {
+    orders.hang = Hang::kHook;
+  } else if (reader.Flag("hang", "\"true\", \"hook\" or \"false\"")) {
+    orders.hang = Hang::kSync;
+  }
   orders.sync_window = reader.Flag("sync-window");
-  orders.degrade = reader.Text("degrade");
+  orders.degrade = reader.Text("degrade").has_value();
   orders.health = reader.Text("health").value_or("");
-  orders.drift = reader.Flag("drift");
+  orders.drift = reader.Text("drift");
+  if (orders.drift == "false") orders.drift.reset();
   orders.self_heal = reader.Flag("self-heal");
   orders.deployed = reader.Flag("deployed");
   orders.lose_sync_result = reader.Flag("lose-sync-result");
   orders.no_reconcile = reader.Flag("no-reconcile");
-  orders.revision = reader.Text("revision").value_or("");
+  ReadRevisions(reader.Text("revision").value_or(""), orders);
   orders.sync_duration = reader.Duration("sync-duration");
   if (const auto condition = reader.Text("condition")) {
     const auto equals = condition->find('=');

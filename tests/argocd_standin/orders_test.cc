@@ -11,6 +11,7 @@ using nlohmann::json;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
+using ::testing::Pair;
 
 Orders Read(const json& annotations) {
   return OrdersOf({{"metadata", {{"annotations", annotations}}}});
@@ -20,7 +21,7 @@ TEST(OrdersTest, WithoutAnnotationsThereAreNone) {
   for (const json& application : {json(), json::object(), json{{"metadata", 7}},
                                   json{{"metadata", {{"annotations", "a"}}}}}) {
     const Orders orders = OrdersOf(application);
-    EXPECT_FALSE(orders.fail || orders.error || orders.hang || orders.sync_window ||
+    EXPECT_FALSE(orders.fail || orders.error || orders.hang != Hang::kNot || orders.sync_window ||
                  orders.degrade || orders.drift || orders.self_heal || orders.deployed ||
                  orders.lose_sync_result || orders.no_reconcile || orders.sync_duration);
     EXPECT_EQ(orders.health + orders.condition + orders.revision, "");
@@ -39,15 +40,26 @@ TEST(OrdersTest, EachIsRead) {
   const Orders orders = Read(annotations);
   EXPECT_EQ(orders.fail, "is fail");
   EXPECT_EQ(orders.error, "is error");
-  EXPECT_EQ(orders.degrade, "is degrade");
+  EXPECT_EQ(orders.drift, "is drift");
   EXPECT_EQ(orders.health, "is health");
   EXPECT_EQ(orders.revision, "is revision");
   EXPECT_EQ(orders.condition, "ComparisonError");
   EXPECT_EQ(orders.condition_message, "a=b");
   EXPECT_EQ(orders.sync_duration, absl::Seconds(90));
-  EXPECT_TRUE(orders.hang && orders.sync_window && orders.drift && orders.self_heal &&
-              orders.deployed && orders.lose_sync_result && orders.no_reconcile);
+  EXPECT_EQ(orders.hang, Hang::kSync);
+  EXPECT_TRUE(orders.degrade && orders.sync_window && orders.self_heal && orders.deployed &&
+              orders.lose_sync_result && orders.no_reconcile);
   EXPECT_THAT(orders.problems, IsEmpty());
+}
+
+TEST(OrdersTest, SomeHaveFurtherValues) {
+  EXPECT_EQ(Read({{"standin.gantry.dev/hang", "hook"}}).hang, Hang::kHook);
+  EXPECT_EQ(Read({{"standin.gantry.dev/hang", "false"}}).hang, Hang::kNot);
+  EXPECT_EQ(Read({{"standin.gantry.dev/drift", "false"}}).drift, std::nullopt);
+  EXPECT_TRUE(Read({{"standin.gantry.dev/degrade", ""}}).degrade);
+  const Orders named = Read({{"standin.gantry.dev/revision", "main=c1, v1 =c2"}});
+  EXPECT_EQ(named.revision, "");
+  EXPECT_THAT(named.revisions, ElementsAre(Pair("main", "c1"), Pair("v1", "c2")));
 }
 
 TEST(OrdersTest, WhatIsNotUnderstoodIsSaidAndCountsForNothing) {
@@ -56,7 +68,7 @@ TEST(OrdersTest, WhatIsNotUnderstoodIsSaidAndCountsForNothing) {
                               {"standin.gantry.dev/hang", "yes"},
                               {"standin.gantry.dev/heal", "true"},
                               {"standin.gantry.dev/sync-duration", "5"}});
-  EXPECT_FALSE(orders.hang || orders.drift || orders.sync_duration);
+  EXPECT_FALSE(orders.hang != Hang::kNot || orders.drift || orders.sync_duration);
   EXPECT_EQ(orders.condition, "");
   EXPECT_THAT(orders.problems,
               ElementsAre(HasSubstr("hang is \"yes\""), HasSubstr("sync-duration is \"5\""),

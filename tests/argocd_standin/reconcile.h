@@ -3,62 +3,18 @@
 #define GANTRY_TESTS_ARGOCD_STANDIN_RECONCILE_H_
 
 #include <nlohmann/json.hpp>
-#include <optional>
-#include <string>
 
 #include "absl/time/time.h"
+#include "tests/argocd_standin/step.h"
 
 namespace gantry::argocd_standin {
 
-// How long things take.
-struct Settings {
-  absl::Duration sync_duration = absl::Seconds(3);
-  // From the end of an operation until the comparison that follows it.
-  absl::Duration refresh_delay = absl::Seconds(1);
-  // From the end of a successful operation until the Application is Healthy.
-  absl::Duration health_duration = absl::Seconds(2);
-  // The longest time between comparisons; zero: no limit.
-  absl::Duration resync = absl::Minutes(3);
-};
-
-// What the controller knows of an Application beyond what is written in it. Without it, as after
-// a start, everything goes on as far as the Application tells.
-struct Memory {
-  // When the present attempt to sync began, and when the last one ended: Applications have seconds
-  // alone.
-  std::optional<absl::Time> attempt_began;
-  std::optional<absl::Time> ended;
-  // The outcome of the last comparison that was stored.
-  nlohmann::json compared;
-};
-
-// What to do next with an Application.
-struct Step {
-  // A merge patch (RFC 7386); none: nothing to do now. It names the resourceVersion where Argo CD
-  // has its write refused when somebody else wrote: before an operation of its own.
-  std::optional<nlohmann::json> patch;
-  // It is to be decided again on what the API server has now: an operation is about to be taken up,
-  // and what is known of it may be old.
-  bool on_live_read = false;
-  // For the log: "took up an operation".
-  std::string what;
-  // The memory once the patch is stored; at once when there is none.
-  Memory memory;
-  // When to look again if nothing changes before; infinite: never. Without a meaning beside a
-  // patch.
-  absl::Duration look_again = absl::InfiniteDuration();
-};
-
 // What Argo CD's controller would do next with `application` at `now`, under the orders in its
-// annotations (orders.h). Applies one step at a time: once its patch is stored, and whenever the
+// annotations (orders.h). Applies one step at a time: once its writes are stored, and whenever the
 // Application changes, it is asked again. Any JSON is taken; of what is not as Argo CD has it,
 // nothing is done.
 Step NextStep(const nlohmann::json& application, const Memory& memory, absl::Time now,
               const Settings& settings);
-
-// The smallest merge patch that makes `to` out of `from`, two objects. A null inside `to` counts as
-// absent, but for arrays, which are replaced whole.
-nlohmann::json MergeDiff(const nlohmann::json& from, const nlohmann::json& to);
 
 }  // namespace gantry::argocd_standin
 

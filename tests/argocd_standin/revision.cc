@@ -38,12 +38,6 @@ std::string HexDigits(std::string_view seed, std::size_t length) {
   return digits.substr(0, length);
 }
 
-bool IsCommit(std::string_view text) {
-  return text.size() == kCommitLength && std::all_of(text.begin(), text.end(), [](unsigned char c) {
-           return absl::ascii_isxdigit(c);
-         });
-}
-
 // A version as far as it is given: 1, 1.2 or 1.2.3; a wildcard ends it.
 struct PartialVersion {
   std::vector<std::uint32_t> numbers;
@@ -147,6 +141,12 @@ std::string ResolveChart(const std::string& version, std::string_view seed) {
 }
 
 }  // namespace
+
+bool IsCommit(std::string_view text) {
+  return text.size() == kCommitLength && std::all_of(text.begin(), text.end(), [](unsigned char c) {
+           return absl::ascii_isxdigit(c);
+         });
+}
 
 std::string ResolveRevision(const nlohmann::json& source, std::string_view branch_revision) {
   const std::string url = TextAt(source, {"repoURL"});

@@ -16,6 +16,9 @@ namespace gantry::argocd_standin {
 //   OCI    (no chart, repoURL oci://...) a digest is itself, anything else a made-up one
 std::string ResolveRevision(const nlohmann::json& source, std::string_view branch_revision = "");
 
+// 40 hexadecimal digits.
+bool IsCommit(std::string_view text);
+
 }  // namespace gantry::argocd_standin
 
 #endif  // GANTRY_TESTS_ARGOCD_STANDIN_REVISION_H_

@@ -59,7 +59,7 @@ struct ChartCase {
   const char* resolved;  // a regular expression
 };
 
-class ChartVersionTest : public testing::TestWithParam<ChartCase> {};
+class ChartVersionTest : public ::testing::TestWithParam<ChartCase> {};
 
 TEST_P(ChartVersionTest, Resolves) {
   EXPECT_THAT(Chart(GetParam().version), MatchesRegex(GetParam().resolved));
@@ -68,28 +68,29 @@ TEST_P(ChartVersionTest, Resolves) {
 
 INSTANTIATE_TEST_SUITE_P(
     All, ChartVersionTest,
-    testing::Values(ChartCase{"Exact", "18.0.1", "18\\.0\\.1"},
-                    ChartCase{"ExactWithV", "v18.0.1", "v18\\.0\\.1"},
-                    ChartCase{"ExactPrerelease", "1.0.0-rc.1", "1\\.0\\.0-rc\\.1"},
-                    ChartCase{"Any", "*", "[0-9]+\\.[0-9]+\\.[0-9]+"},
-                    ChartCase{"None", "", "[0-9]+\\.[0-9]+\\.[0-9]+"},
-                    ChartCase{"Major", "1", "1\\.[0-9]+\\.[0-9]+"},
-                    ChartCase{"MajorWildcard", "1.x", "1\\.[0-9]+\\.[0-9]+"},
-                    ChartCase{"MinorWildcard", "1.2.*", "1\\.2\\.[0-9]+"},
-                    ChartCase{"Caret", "^1.2", "1\\.([3-9]|[12][0-9])\\.[0-9]+"},
-                    ChartCase{"CaretOfZero", "^0.2.3", "0\\.2\\.([4-9]|[12][0-9])"},
-                    ChartCase{"Tilde", "~1.2.3", "1\\.2\\.([4-9]|[12][0-9])"},
-                    ChartCase{"AtLeast", ">= 1.2.3", "1\\.([3-9]|[12][0-9])\\.[0-9]+"},
-                    ChartCase{"AtMost", "<=2.0.0", "2\\.0\\.0"},
-                    ChartCase{"Below", "<2.0.0", "1\\.[0-9]+\\.[0-9]+"},
-                    ChartCase{"BelowAll", "<0.0.0", "0\\.0\\.0"},
-                    ChartCase{"Between", ">=1.2.0 <2.0.0", "1\\.([3-9]|[12][0-9])\\.[0-9]+"},
-                    ChartCase{"BetweenMinors", ">=1.2.0, <1.3.0", "1\\.2\\.[0-9]+"},
-                    ChartCase{"UpTo", ">1.0.0 <=1.4.2", "1\\.4\\.2"},
-                    ChartCase{"Hyphen", "1.2.0 - 1.4.2", "1\\.4\\.2"},
-                    ChartCase{"Alternatives", "^1.0.0 || ^3.1.0", "3\\.([2-9]|[12][0-9])\\.[0-9]+"},
-                    ChartCase{"Nonsense", "latest!", "[0-9]+\\.[0-9]+\\.[0-9]+"}),
-    [](const testing::TestParamInfo<ChartCase>& instance) { return instance.param.name; });
+    ::testing::Values(ChartCase{"Exact", "18.0.1", "18\\.0\\.1"},
+                      ChartCase{"ExactWithV", "v18.0.1", "v18\\.0\\.1"},
+                      ChartCase{"ExactPrerelease", "1.0.0-rc.1", "1\\.0\\.0-rc\\.1"},
+                      ChartCase{"Any", "*", "[0-9]+\\.[0-9]+\\.[0-9]+"},
+                      ChartCase{"None", "", "[0-9]+\\.[0-9]+\\.[0-9]+"},
+                      ChartCase{"Major", "1", "1\\.[0-9]+\\.[0-9]+"},
+                      ChartCase{"MajorWildcard", "1.x", "1\\.[0-9]+\\.[0-9]+"},
+                      ChartCase{"MinorWildcard", "1.2.*", "1\\.2\\.[0-9]+"},
+                      ChartCase{"Caret", "^1.2", "1\\.([3-9]|[12][0-9])\\.[0-9]+"},
+                      ChartCase{"CaretOfZero", "^0.2.3", "0\\.2\\.([4-9]|[12][0-9])"},
+                      ChartCase{"Tilde", "~1.2.3", "1\\.2\\.([4-9]|[12][0-9])"},
+                      ChartCase{"AtLeast", ">= 1.2.3", "1\\.([3-9]|[12][0-9])\\.[0-9]+"},
+                      ChartCase{"AtMost", "<=2.0.0", "2\\.0\\.0"},
+                      ChartCase{"Below", "<2.0.0", "1\\.[0-9]+\\.[0-9]+"},
+                      ChartCase{"BelowAll", "<0.0.0", "0\\.0\\.0"},
+                      ChartCase{"Between", ">=1.2.0 <2.0.0", "1\\.([3-9]|[12][0-9])\\.[0-9]+"},
+                      ChartCase{"BetweenMinors", ">=1.2.0, <1.3.0", "1\\.2\\.[0-9]+"},
+                      ChartCase{"UpTo", ">1.0.0 <=1.4.2", "1\\.4\\.2"},
+                      ChartCase{"Hyphen", "1.2.0 - 1.4.2", "1\\.4\\.2"},
+                      ChartCase{"Alternatives", "^1.0.0 || ^3.1.0",
+                                "3\\.([2-9]|[12][0-9])\\.[0-9]+"},
+                      ChartCase{"Nonsense", "latest!", "[0-9]+\\.[0-9]+\\.[0-9]+"}),
+    [](const ::testing::TestParamInfo<ChartCase>& instance) { return instance.param.name; });
 
 }  // namespace
 }  // namespace gantry::argocd_standin

@@ -17,8 +17,6 @@ namespace {
 
 using ::testing::ElementsAre;
 
-constexpr absl::Duration kSecond = absl::Seconds(1);
-
 // The waits of each request, zero where it has none.
 std::vector<absl::Duration> Waits(const ScriptedConnection& connection) {
   std::vector<absl::Duration> waits;

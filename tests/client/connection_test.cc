@@ -22,8 +22,6 @@ namespace {
 using ::testing::ElementsAre;
 using ::testing::StartsWith;
 
-constexpr absl::Duration kAmple = absl::Seconds(60);
-
 TEST(ConnectionTest, AStepIsFollowedToItsEnd) {
   ScriptedService service({Running(absl::Seconds(2)), Running(absl::Seconds(3)),
                            Answer(v1::STEP_STATUS_SUCCEEDED, "done")});

@@ -8,6 +8,8 @@
 
 namespace gantry::client {
 
+inline constexpr absl::Duration kSecond = absl::Seconds(1);
+
 // Time that passes only when somebody sleeps or a test lets it, and a fixed "random" number.
 class FakeTiming : public Timing {
  public:

@@ -21,8 +21,6 @@ namespace {
 
 using ::testing::ElementsAre;
 
-constexpr absl::Duration kAmple = absl::Seconds(60);
-
 TEST(HealthConnectionTest, OneStageIsAskedFor) {
   v1::GetStageHealthResponse answer;
   *answer.mutable_health() = Stage("shop", "prod", v1::HEALTH_STATE_UNKNOWN);

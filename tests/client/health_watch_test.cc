@@ -18,8 +18,6 @@ namespace {
 using ::testing::ElementsAre;
 using ::testing::IsEmpty;
 
-constexpr absl::Duration kSecond = absl::Seconds(1);
-
 // What a watch over a script did.
 struct Watched {
   explicit Watched(std::vector<ScriptedStream> streams) {

@@ -15,9 +15,13 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/mutex.h"
+#include "absl/time/time.h"
 #include "gantry/v1/promotion_step_service.grpc.pb.h"
 
 namespace gantry::client {
+
+// For a call that ends by itself; far more than it needs.
+inline constexpr absl::Duration kAmple = absl::Seconds(60);
 
 // One answer over the wire: an error, or a response.
 template <typename Response>

@@ -16,8 +16,6 @@ namespace {
 
 using ::testing::ElementsAre;
 
-constexpr absl::Duration kSecond = absl::Seconds(1);
-
 struct Calls {
   Calls() { options.timing = &timing; }
   Client client() const { return Client(connection); }

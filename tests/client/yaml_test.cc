@@ -38,19 +38,19 @@ nlohmann::json ToJson(const YamlNode& node) {
   return "no such kind";
 }
 
-std::string Repeated(const std::string& text, int count) {
+std::string RepeatedText(const std::string& text, int count) {
   std::string all;
   for (int i = 0; i < count; ++i) all += text;
   return all;
 }
 
-struct AcceptCase {
+struct AcceptedYaml {
   std::string name;
   std::string yaml;
   std::string json;  // of the only document
 };
 
-class YamlAcceptTest : public ::testing::TestWithParam<AcceptCase> {};
+class YamlAcceptTest : public ::testing::TestWithParam<AcceptedYaml> {};
 
 TEST_P(YamlAcceptTest, StandsForThisJson) {
   const YamlResult result = ParseYaml(GetParam().yaml);
@@ -62,7 +62,7 @@ TEST_P(YamlAcceptTest, StandsForThisJson) {
 
 INSTANTIATE_TEST_SUITE_P(
     Cases, YamlAcceptTest,
-    ::testing::ValuesIn(std::vector<AcceptCase>{
+    ::testing::ValuesIn(std::vector<AcceptedYaml>{
         {"QuotedScalarsAreStrings", R"(["1", 'true', "null", '', "~", "1.5"])",
          R"(["1", "true", "null", "", "~", "1.5"])"},
         {"Nulls", "a: null\nb: Null\nc: NULL\nd: ~\ne:\n",
@@ -107,12 +107,12 @@ INSTANTIATE_TEST_SUITE_P(
         {"Directives", "%YAML 1.2\n---\na: 1\n", R"({"a":1})"},
         {"CommentsAndBlanks", "# first\n\na: 1 # second\n\n", R"({"a":1})"},
         {"WindowsLineEnds", "a: 1\r\nb:\r\n- x\r\n", R"({"a":1,"b":["x"]})"},
-        {"AsDeepAsAllowed", Repeated("[", 90) + Repeated("]", 90),
-         Repeated("[", 90) + Repeated("]", 90)},
+        {"AsDeepAsAllowed", RepeatedText("[", 90) + RepeatedText("]", 90),
+         RepeatedText("[", 90) + RepeatedText("]", 90)},
     }),
     [](const auto& test) { return test.param.name; });
 
-struct RefuseCase {
+struct RefusedYaml {
   std::string name;
   std::string yaml;
   int line;
@@ -120,7 +120,7 @@ struct RefuseCase {
   std::string says;
 };
 
-class YamlRefuseTest : public ::testing::TestWithParam<RefuseCase> {};
+class YamlRefuseTest : public ::testing::TestWithParam<RefusedYaml> {};
 
 TEST_P(YamlRefuseTest, SaysWhereAndWhy) {
   const YamlResult result = ParseYaml(GetParam().yaml);
@@ -143,7 +143,7 @@ std::string Bomb() {
 
 INSTANTIATE_TEST_SUITE_P(
     Cases, YamlRefuseTest,
-    ::testing::ValuesIn(std::vector<RefuseCase>{
+    ::testing::ValuesIn(std::vector<RefusedYaml>{
         {"DuplicateKeys", "a: 1\nb:\n  c: 1\n  'c': 2\n", 4, 3, "\"c\" is there twice"},
         {"DuplicateKeysInJson", "{\"a\": 1,\n \"a\": 2}", 2, 2, "\"a\" is there twice"},
         {"TwoMergeKeys", "a: &x {k: 1}\nb:\n  <<: *x\n  <<: *x\n", 4, 3, "twice"},
@@ -164,11 +164,11 @@ INSTANTIATE_TEST_SUITE_P(
         {"UnknownAlias", "a: *x\n", 1, 4, "this is no YAML"},
         {"AliasInItself", "a: &x [1, *x]\n", 1, 11, "refers to a value that contains it"},
         {"AliasBomb", Bomb(), 6, 20, "more than 3 MiB as a message"},
-        {"TooDeep", Repeated("[", 91) + Repeated("]", 91), 1, 91, "more than 90"},
-        {"FarTooDeep", Repeated("{\"a\":", 100000), 1, 446, "more than 90"},
+        {"TooDeep", RepeatedText("[", 91) + RepeatedText("]", 91), 1, 91, "more than 90"},
+        {"FarTooDeep", RepeatedText("{\"a\":", 100000), 1, 446, "more than 90"},
         {"TooDeepByAliases",
-         "a: &x " + Repeated("[", 60) + Repeated("]", 60) + "\nb: " + Repeated("[", 31) + "*x" +
-             Repeated("]", 31),
+         "a: &x " + RepeatedText("[", 60) + RepeatedText("]", 60) +
+             "\nb: " + RepeatedText("[", 31) + "*x" + RepeatedText("]", 31),
          2, 35, "more than 90"},
         {"NotUtf8", "a: 1\nb: \xc3\xa9\xff\n", 2, 5, "the byte 0xff is not UTF-8"},
         {"Utf16",
@@ -177,7 +177,7 @@ INSTANTIATE_TEST_SUITE_P(
                      4),
          1, 1, "0xff"},
         {"TooLarge", std::string(kMaxYamlBytes + 1, ' '), 0, 0, "larger than 3 MiB"},
-        {"TooManyValues", "[" + Repeated("1,", 270000) + "]", 1, 524288, "more than 3 MiB"},
+        {"TooManyValues", "[" + RepeatedText("1,", 270000) + "]", 1, 524288, "more than 3 MiB"},
         {"BadIndentation", "a: b: c\n", 1, 5, "this is no YAML"},
         {"UnclosedQuote", "a: \"x", 1, 6, "this is no YAML"},
         {"UnclosedList", "a: [1, 2", 1, 1, "this is no YAML"},

@@ -19,8 +19,6 @@ using ::testing::IsEmpty;
 using ::testing::Not;
 using ::testing::SizeIs;
 
-constexpr int kHour = 3600;
-
 v1::StageHealth Health(const v1::WatchStageHealthResponse& event) { return event.updated(); }
 
 class HealthTest : public IntegrationTest {

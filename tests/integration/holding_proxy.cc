@@ -27,7 +27,9 @@ namespace {
 
 using Deadline = std::chrono::steady_clock::time_point;
 
-Deadline FromNow(std::chrono::milliseconds time) { return std::chrono::steady_clock::now() + time; }
+Deadline DeadlineAfter(std::chrono::milliseconds time) {
+  return std::chrono::steady_clock::now() + time;
+}
 
 int MakeEventFd() {
   const int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -153,7 +155,7 @@ Hold::~Hold() { close(released_); }
 void Hold::Release() { Signal(released_); }
 
 void Hold::AwaitHeld() {
-  const Deadline deadline = FromNow(kPatience);
+  const Deadline deadline = DeadlineAfter(kPatience);
   base::MutexLock lock(mutex_);
   while (held_ == 0) {
     if (!changed_.WaitUntil(mutex_, deadline)) GiveUp("no request came to the point of the hold");
@@ -161,7 +163,7 @@ void Hold::AwaitHeld() {
 }
 
 void Hold::AwaitAbandoned() {
-  const Deadline deadline = FromNow(kPatience);
+  const Deadline deadline = DeadlineAfter(kPatience);
   base::MutexLock lock(mutex_);
   while (abandoned_ == 0) {
     if (!changed_.WaitUntil(mutex_, deadline)) {
@@ -266,7 +268,7 @@ void HoldingProxy::Close() {
     while (!all_ended()) {
       // Again and again: a request may just be about to begin.
       for (const auto& connection : connections_) connection->upstream->stop();
-      changed_.WaitUntil(mutex_, FromNow(std::chrono::milliseconds(20)));
+      changed_.WaitUntil(mutex_, DeadlineAfter(std::chrono::milliseconds(20)));
     }
     closing.swap(connections_);
   }
@@ -439,7 +441,7 @@ std::vector<Exchange> HoldingProxy::Exchanges(const RequestPattern& pattern) {
 
 void HoldingProxy::AwaitAnswers(const RequestPattern& pattern, std::size_t count) {
   const std::regex target(pattern.target);
-  const Deadline deadline = FromNow(kPatience);
+  const Deadline deadline = DeadlineAfter(kPatience);
   base::MutexLock lock(mutex_);
   const auto answered = [&]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
     return std::count_if(exchanges_.begin(), exchanges_.end(), [&](const Exchange& exchange) {

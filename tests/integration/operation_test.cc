@@ -14,8 +14,6 @@ using nlohmann::json;
 using testing::AllOf;
 using testing::HasSubstr;
 
-constexpr int kHour = 3600;
-
 class OperationTest : public IntegrationTest {
  protected:
   // The step waits, and leaves the Application as it was.

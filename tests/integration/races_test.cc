@@ -12,8 +12,6 @@ namespace {
 using nlohmann::json;
 using testing::HasSubstr;
 
-constexpr int kHour = 3600;
-
 class RaceTest : public IntegrationTest {
  protected:
   void ExpectStarted(Replica& gantry, const v1::RunStepRequest& request) {

@@ -293,6 +293,26 @@ TEST_F(StandinTest, AnOperationThatHangsStaysRunningUntilItIsFreed) {
   EXPECT_TRUE(Is(call->Result(), v1::STEP_STATUS_SUCCEEDED));
 }
 
+TEST_F(StandinTest, AnOperationThatWaitsForAHookSaysSoAndFailsWhenItIsTerminated) {
+  const std::string app = NewApp({{"hang", "hook"}});
+  Replica gantry;
+  const v1::RunStepRequest request = Request(UpdateTo(app));
+  EXPECT_TRUE(
+      Is(gantry.RunStep(request), v1::STEP_STATUS_RUNNING, v1::STEP_REASON_OPERATION_RUNNING));
+  AwaitApplication(app, [](const json& application) {
+    return application.contains("/status/operationState/syncResult"_json_pointer);
+  });
+  ExpectRunningWith(gantry, request,
+                    "waiting for completion of hook batch/Job/" + app + "-presync");
+  // As Argo CD's API server does it.
+  api_.MergePatch(ApplicationPath(app),
+                  {{"status", {{"operationState", {{"phase", "Terminating"}}}}}});
+  const StepResult result = RunToItsEnd(gantry, request);
+  EXPECT_TRUE(Is(result, v1::STEP_STATUS_FAILED, v1::STEP_REASON_OPERATION_FAILED));
+  EXPECT_THAT(result.response.message(), HasSubstr("Operation terminated"));
+  EXPECT_FALSE(Application(app).at("status").contains("history"));
+}
+
 TEST_F(StandinTest, AnOperationBlockedByASyncWindowStaysRunningAndSaysSo) {
   const std::string app = NewApp({{"sync-window", "true"}});
   Replica gantry;

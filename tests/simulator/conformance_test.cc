@@ -203,7 +203,7 @@ struct RefusalCase {
 };
 void PrintTo(const RefusalCase& tested, std::ostream* out) { *out << tested.name; }
 
-class RefusalTest : public ConformanceTest, public testing::WithParamInterface<RefusalCase> {};
+class RefusalTest : public ConformanceTest, public ::testing::WithParamInterface<RefusalCase> {};
 
 #define APPS "/apis/argoproj.io/v1alpha1/namespaces/argocd/applications"
 #define HEALTHS "/apis/gantry.dev/v1alpha1/namespaces/gantry-system/stagehealths"
@@ -235,7 +235,7 @@ TEST_P(RefusalTest, IsWordedAsTheRealServerWordsIt) {
 
 INSTANTIATE_TEST_SUITE_P(
     , RefusalTest,
-    testing::Values(
+    ::testing::Values(
         RefusalCase{"GetOfWhatIsNotThere", "GET", APPS "/nope", kJson, "", 404, "NotFound",
                     "applications.argoproj.io \"nope\" not found"},
         RefusalCase{"NoSuchCoreResource", "GET", "/api/v1/nonsense", kJson, "", 404, "NotFound",

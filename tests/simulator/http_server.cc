@@ -35,7 +35,7 @@ constexpr std::chrono::milliseconds kLongestPoll = std::chrono::hours(1);
 // Before connections are accepted again when there was nothing to accept them with.
 constexpr std::chrono::milliseconds kAcceptPause{50};
 
-const char* ReasonOf(int status) {
+const char* ReasonPhrase(int status) {
   switch (status) {
     case 200:
       return "OK";
@@ -217,7 +217,7 @@ class HttpServer::Connection final : public HttpAnswer {
 
  private:
   static std::string Head(int status, const std::string& content_type) {
-    return StrCat("HTTP/1.1 ", status, " ", ReasonOf(status),
+    return StrCat("HTTP/1.1 ", status, " ", ReasonPhrase(status),
                   "\r\nCache-Control: no-cache, private\r\nContent-Type: ", content_type, "\r\n");
   }
 

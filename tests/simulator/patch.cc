@@ -31,7 +31,7 @@ std::string Unescaped(const std::string& token) {
 }
 
 // The tokens of a pointer; nothing when it is none to a place inside the document.
-std::optional<std::vector<std::string>> Tokens(const std::string& pointer) {
+std::optional<std::vector<std::string>> PointerTokens(const std::string& pointer) {
   if (pointer.empty() || pointer[0] != '/') return std::nullopt;
   std::vector<std::string> tokens;
   std::size_t start = 1;
@@ -78,7 +78,7 @@ bool WouldNestTooDeep(const Place& place, const json& value) {
 }
 
 std::optional<Place> Find(json& document, const std::string& pointer) {
-  const auto tokens = Tokens(pointer);
+  const auto tokens = PointerTokens(pointer);
   if (!tokens) return std::nullopt;
   json* parent = &document;
   for (std::size_t i = 0; i + 1 < tokens->size(); ++i) {

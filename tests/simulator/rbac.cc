@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "server/base/strings.h"
+#include "tests/simulator/objects.h"
 
 namespace gantry::simulator {
 
@@ -14,11 +15,6 @@ namespace {
 
 constexpr char kMasters[] = "system:masters";
 constexpr char kAccountPrefix[] = "system:serviceaccount:";
-
-std::string TextAt(const json& object, const char* name) {
-  const auto found = object.find(name);
-  return found != object.end() && found->is_string() ? found->get<std::string>() : "";
-}
 
 std::vector<std::string> TextsAt(const json& object, const char* name) {
   std::vector<std::string> texts;

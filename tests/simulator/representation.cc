@@ -16,7 +16,7 @@ using nlohmann::json;
 
 namespace {
 
-std::string Quoted(const std::string& text) { return json(text).dump(); }
+std::string JsonText(const std::string& text) { return json(text).dump(); }
 
 // "5m": as kubectl prints ages.
 std::string AgeOf(const std::string& text, absl::Time now) {
@@ -72,14 +72,14 @@ json Row(const Resource& resource, const json& object, absl::Time now) {
   return {{"cells", cells}, {"object", PartialMetadata(object)}};
 }
 
-std::string Text(const json& value) {
+std::string Dump(const json& value) {
   return value.dump(-1, ' ', false, json::error_handler_t::replace);
 }
 
 std::string MetadataText(const ListMetadata& metadata, bool with_empty_continue) {
   std::string text = "{";
   if (!metadata.continue_token.empty() || with_empty_continue) {
-    base::StrAppend(&text, "\"continue\":", Quoted(metadata.continue_token), ",");
+    base::StrAppend(&text, "\"continue\":", JsonText(metadata.continue_token), ",");
   }
   if (metadata.remaining > 0) {
     base::StrAppend(&text, "\"remainingItemCount\":", metadata.remaining, ",");
@@ -116,7 +116,7 @@ std::string ListHead(const Resource& resource, Form form, const ListMetadata& me
   if (form == Form::kTable) {
     return StrCat(R"({"kind":"Table","apiVersion":"meta.k8s.io/v1","metadata":)",
                   MetadataText(metadata, false),
-                  ",\"columnDefinitions\":", Text(ColumnDefinitions(resource)), ",\"rows\":[");
+                  ",\"columnDefinitions\":", Dump(ColumnDefinitions(resource)), ",\"rows\":[");
   }
   if (form == Form::kMetadata) {
     return StrCat(R"({"kind":"PartialObjectMetadataList","apiVersion":"meta.k8s.io/v1",)",
@@ -124,16 +124,16 @@ std::string ListHead(const Resource& resource, Form form, const ListMetadata& me
   }
   // Custom resources come with their fields in order, built-in ones as they are declared.
   if (resource.custom) {
-    return StrCat("{\"apiVersion\":", Quoted(resource.api_version()), ",\"items\":[");
+    return StrCat("{\"apiVersion\":", JsonText(resource.api_version()), ",\"items\":[");
   }
-  return StrCat("{\"kind\":", Quoted(resource.list_kind),
-                ",\"apiVersion\":", Quoted(resource.api_version()),
+  return StrCat("{\"kind\":", JsonText(resource.list_kind),
+                ",\"apiVersion\":", JsonText(resource.api_version()),
                 ",\"metadata\":", MetadataText(metadata, false), ",\"items\":[");
 }
 
 std::string ListTail(const Resource& resource, Form form, const ListMetadata& metadata) {
   if (form != Form::kObject || !resource.custom) return "]}";
-  return StrCat("],\"kind\":", Quoted(resource.list_kind),
+  return StrCat("],\"kind\":", JsonText(resource.list_kind),
                 ",\"metadata\":", MetadataText(metadata, true), "}");
 }
 
@@ -141,15 +141,15 @@ std::string ListItem(const Resource& resource, Form form, const std::string& sto
                      absl::Time now) {
   if (form == Form::kObject) return stored;
   const json object = json::parse(stored, nullptr, false);
-  return Text(form == Form::kTable ? Row(resource, object, now) : PartialMetadata(object));
+  return Dump(form == Form::kTable ? Row(resource, object, now) : PartialMetadata(object));
 }
 
 std::string Single(const Resource& resource, Form form, const std::string& stored, absl::Time now,
                    bool columns) {
   if (form == Form::kObject) return Render(resource, stored);
   const json object = json::parse(stored, nullptr, false);
-  if (form == Form::kMetadata) return Text(PartialMetadata(object));
-  return Text({{"kind", "Table"},
+  if (form == Form::kMetadata) return Dump(PartialMetadata(object));
+  return Dump({{"kind", "Table"},
                {"apiVersion", "meta.k8s.io/v1"},
                {"metadata", {{"resourceVersion", TextAt(MetadataOf(object), "resourceVersion")}}},
                {"columnDefinitions", columns ? ColumnDefinitions(resource) : json(nullptr)},

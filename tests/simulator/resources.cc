@@ -3,6 +3,8 @@
 
 #include <algorithm>
 
+#include "tests/simulator/objects.h"
+
 namespace gantry::simulator {
 
 using nlohmann::json;
@@ -189,11 +191,6 @@ std::vector<ResourcePtr> BuiltIn() {
     add(resource);
   }
   return all;
-}
-
-std::string TextAt(const json& object, const char* name) {
-  const auto found = object.find(name);
-  return found != object.end() && found->is_string() ? found->get<std::string>() : "";
 }
 
 // What a CustomResourceDefinition defines. Throws json::exception when it has odd types.

@@ -18,10 +18,10 @@ namespace gantry::simulator {
 namespace {
 
 using nlohmann::json;
-using testing::ElementsAre;
-using testing::HasSubstr;
-using testing::IsEmpty;
-using testing::Pair;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::Pair;
 
 template <typename T>
 std::string MessageOf(const Result<T>& result) {
@@ -213,7 +213,7 @@ TEST(SchemaTest, NamesEachFieldThatDoesNotFit) {
 
 // ---- roles -------------------------------------------------------------------------
 
-class RbacTest : public testing::Test {
+class RbacTest : public ::testing::Test {
  protected:
   RbacTest() {
     rbac_.Put("Role", json::parse(R"({"metadata": {"namespace": "a", "name": "r"}, "rules": [

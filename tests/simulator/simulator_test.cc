@@ -31,13 +31,13 @@ namespace {
 
 using base::StrCat;
 using nlohmann::json;
-using testing::AnyOf;
-using testing::ElementsAre;
-using testing::HasSubstr;
+using ::testing::AnyOf;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
 
 constexpr char kApplications[] = "/apis/argoproj.io/v1alpha1/namespaces/argocd/applications";
 
-class SimulatorTest : public testing::Test {
+class SimulatorTest : public ::testing::Test {
  protected:
   SimulatorTest() { Start({}); }
   ~SimulatorTest() override {
@@ -242,7 +242,7 @@ TEST_F(SimulatorTest, AWatchBreaksInTheMiddleOfALine) {
   fault.action = Fault::Action::kHalf;
   fault.verb = "watch";
   simulator_->faults().Add(fault);
-  EXPECT_THAT(Watch("resourceVersion=" + from, Never), testing::IsEmpty());
+  EXPECT_THAT(Watch("resourceVersion=" + from, Never), ::testing::IsEmpty());
   EXPECT_THAT(rest_, HasSubstr("{\"type\":\"ADDED\""));
   EXPECT_EQ(Watch("timeoutSeconds=60&resourceVersion=" + from,
                   [](const std::string& line) { return line.find("\"b\"") != std::string::npos; })
@@ -428,7 +428,7 @@ TEST_F(SimulatorTest, WhatItBeganWithComesBackWithARestart) {
   EXPECT_EQ(Get("b"), 404);
   options.manifests[0].text = "{kind: Odd}";
   const auto failed = Simulator::Start(options);
-  EXPECT_THAT(std::string(failed.status().message()), testing::StartsWith("a.yaml: "));
+  EXPECT_THAT(std::string(failed.status().message()), ::testing::StartsWith("a.yaml: "));
 }
 
 TEST_F(SimulatorTest, ADelayedRequestDoesNothingOnceItIsCutOff) {
@@ -531,8 +531,8 @@ TEST_F(SimulatorTest, ItAcceptsAgainAfterItHadNoDescriptors) {
   second.Connect(*simulator_);
   EXPECT_TRUE(second.Write(ask));
   for (const int fd : filling) close(fd);
-  EXPECT_THAT(first.ReadSome(), testing::StartsWith("HTTP/1.1 200 OK"));
-  EXPECT_THAT(second.ReadSome(), testing::StartsWith("HTTP/1.1 200 OK"));
+  EXPECT_THAT(first.ReadSome(), ::testing::StartsWith("HTTP/1.1 200 OK"));
+  EXPECT_THAT(second.ReadSome(), ::testing::StartsWith("HTTP/1.1 200 OK"));
   ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &before), 0);
 }
 
@@ -549,7 +549,7 @@ TEST_F(SimulatorTest, ARequestThatStandsStillIsGivenUp) {
   }
   // One on which nothing has begun stays.
   ASSERT_TRUE(idle.Write(StrCat("GET /healthz HTTP/1.1\r\n", Authorization(), "\r\n")));
-  EXPECT_THAT(idle.ReadSome(), testing::StartsWith("HTTP/1.1 200 OK"));
+  EXPECT_THAT(idle.ReadSome(), ::testing::StartsWith("HTTP/1.1 200 OK"));
 }
 
 TEST_F(SimulatorTest, OrdersThatSayNothingUsefulAreRefused) {
@@ -583,10 +583,10 @@ TEST_F(SimulatorTest, AHeadHasNoBodyAndTheConnectionStaysUsable) {
              Authorization(), "\r\nHEAD ", kApplications, "/b HTTP/1.1\r\n", Authorization(),
              "\r\nGET /healthz HTTP/1.1\r\nConnection: close\r\n", Authorization(), "\r\n")));
   const std::string all = wire.ReadAll();
-  EXPECT_THAT(all, testing::StartsWith("HTTP/1.1 200 OK\r\n"));
+  EXPECT_THAT(all, ::testing::StartsWith("HTTP/1.1 200 OK\r\n"));
   EXPECT_THAT(all, HasSubstr("HTTP/1.1 500 "));
-  EXPECT_THAT(all, testing::EndsWith("Content-Length: 2\r\n\r\nok"));
-  EXPECT_THAT(all, testing::Not(HasSubstr("{")));
+  EXPECT_THAT(all, ::testing::EndsWith("Content-Length: 2\r\n\r\nok"));
+  EXPECT_THAT(all, ::testing::Not(HasSubstr("{")));
 }
 
 TEST_F(SimulatorTest, StrayBytesAreAnsweredLikeAnyOther) {
@@ -596,7 +596,7 @@ TEST_F(SimulatorTest, StrayBytesAreAnsweredLikeAnyOther) {
     const Wire wire(*simulator_);
     ASSERT_TRUE(wire.Write(StrCat(line, " HTTP/1.1\r\nConnection: close\r\n", Authorization(),
                                   "Content-Length: 0\r\n\r\n")));
-    EXPECT_THAT(wire.ReadAll(), testing::StartsWith("HTTP/1.1 4")) << line;
+    EXPECT_THAT(wire.ReadAll(), ::testing::StartsWith("HTTP/1.1 4")) << line;
   }
   EXPECT_EQ(Send("POST", "/simulator/faults", {{"action", "delay"}, {"code", 1.5}}), 400);
   httplib::Request request = Request("POST", "/simulator/faults");

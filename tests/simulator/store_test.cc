@@ -10,13 +10,13 @@
 namespace gantry::simulator {
 namespace {
 
-using testing::ElementsAre;
-using testing::IsEmpty;
+using ::testing::ElementsAre;
+using ::testing::IsEmpty;
 
 constexpr char kThings[] = "things";
 const auto kAll = [](const Entry&) { return true; };
 
-class StoreTest : public testing::Test {
+class StoreTest : public ::testing::Test {
  protected:
   EntryPtr Put(const std::string& ns, const std::string& name, const EntryPtr& expected = nullptr,
                const std::string& text = "x") {

@@ -62,9 +62,13 @@ std::chrono::system_clock::time_point After(absl::Duration duration) {
   return std::chrono::system_clock::now() + absl::ToChronoMicroseconds(duration);
 }
 
+void SetDeadline(grpc::ClientContext& context, absl::Duration timeout) {
+  if (timeout < absl::Hours(24 * 365)) context.set_deadline(After(timeout));
+}
+
 using Stub = v1::PromotionStepService::Stub;
 
-// What all calls over one channel share: sets deadlines and credentials, and tells a service that
+// What all calls over one channel share: sets credentials, and tells a service that
 // is slow from one that is not there. Owned by the connection and its streams. Immutable, hence
 // safe from any thread.
 class Link {
@@ -83,10 +87,6 @@ class Link {
 
   grpc::Channel& channel() const { return *channel_; }
   Stub& stub() const { return *stub_; }
-
-  void SetDeadline(grpc::ClientContext& context, absl::Duration timeout) const {
-    if (timeout < absl::Hours(24 * 365)) context.set_deadline(After(timeout));
-  }
 
   // The error of a call that must not be sent.
   absl::Status SetCredentials(grpc::ClientContext& context) const {
@@ -138,7 +138,7 @@ class GrpcHealthStream : public HealthStream {
       : link_(std::move(link)),
         request_(std::move(request)),
         connect_timeout_(std::min(connect_timeout, timeout)) {
-    link_->SetDeadline(context_, timeout);
+    SetDeadline(context_, timeout);
   }
   ~GrpcHealthStream() override {
     if (reader_ == nullptr) return;
@@ -238,7 +238,7 @@ class GrpcConnection : public Connection {
                                                              Response*),
                                 const Request& request, absl::Duration timeout) const {
     grpc::ClientContext context;
-    link_->SetDeadline(context, timeout);
+    SetDeadline(context, timeout);
     if (const absl::Status error = link_->SetCredentials(context); !error.ok()) return error;
     Response response;
     const grpc::Status status = (link_->stub().*method)(&context, request, &response);

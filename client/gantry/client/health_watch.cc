@@ -35,7 +35,7 @@ absl::Status HealthWatch::Run(const OnEvent& on_event, const OnBreak& on_break) 
       stream_ = stream;
     }
     bool following = false;
-    const absl::Status error =
+    absl::Status error =
         Stopped() ? absl::OkStatus() : Follow(*stream, attempts, on_event, following);
     {
       const absl::MutexLock lock(&mutex_);

@@ -9,7 +9,7 @@
 namespace gantry::argocd {
 namespace {
 
-struct Case {
+struct UrlCase {
   std::string_view name;
   std::string_view url;
   std::string_view normalized;
@@ -18,7 +18,7 @@ struct Case {
 TEST(NormalizeGitUrlTest, SpellingsOfOneRepositoryBecomeEqual) {
   constexpr std::string_view kHttps = "https://github.com/example/repo";
   constexpr std::string_view kSsh = "ssh://git@github.com/example/repo";
-  const Case cases[] = {
+  const UrlCase cases[] = {
       {"as it should be", "https://github.com/example/repo", kHttps},
       {"trailing .git", "https://github.com/example/repo.git", kHttps},
       {"trailing slash", "https://github.com/example/repo/", kHttps},
@@ -55,13 +55,13 @@ TEST(NormalizeGitUrlTest, SpellingsOfOneRepositoryBecomeEqual) {
       {"scp-like, upper case", "GIT@GitHub.com:Example/Repo.Git", kSsh},
       {"scp-like, blanks", " git@github.com: example/repo ", kSsh},
   };
-  for (const Case& c : cases) {
+  for (const UrlCase& c : cases) {
     EXPECT_EQ(NormalizeGitUrl(c.url), c.normalized) << c.name;
   }
 }
 
 TEST(NormalizeGitUrlTest, WhatDiffersStaysDifferent) {
-  const Case cases[] = {
+  const UrlCase cases[] = {
       {"http is not https", "http://github.com/example/repo.git", "http://github.com/example/repo"},
       {"port", "https://git.example.com:8443/a/b.git", "https://git.example.com:8443/a/b"},
       {"the default port", "https://github.com:443/a/b", "https://github.com:443/a/b"},
@@ -102,7 +102,7 @@ TEST(NormalizeGitUrlTest, WhatDiffersStaysDifferent) {
       {"a host in another script", "https://b\u00FCcher.example/a.git",
        "https://b\u00FCcher.example/a"},
   };
-  for (const Case& c : cases) {
+  for (const UrlCase& c : cases) {
     EXPECT_EQ(NormalizeGitUrl(c.url), c.normalized) << c.name;
   }
 }

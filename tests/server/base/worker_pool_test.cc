@@ -13,7 +13,7 @@
 namespace gantry::base {
 namespace {
 
-using testing::ElementsAre;
+using ::testing::ElementsAre;
 
 // The indexes a body was called with, in the order of the calls.
 class Calls {
@@ -188,7 +188,7 @@ TEST(ParallelForTest, ReturnsWhenTheCallsThatWereBegunHaveEnded) {
     return false;
   });
   EXPECT_EQ(ended, 2);
-  EXPECT_THAT(calls.indexes(), testing::UnorderedElementsAre(0, 1));
+  EXPECT_THAT(calls.indexes(), ::testing::UnorderedElementsAre(0, 1));
 }
 
 TEST(ParallelForTest, MayBeNested) {

@@ -13,7 +13,7 @@ namespace {
 using nlohmann::json;
 using testing::WatchedCaches;
 
-json Application(const std::string& ns) {
+json ApplicationJson(const std::string& ns) {
   return {{"metadata",
            {{"namespace", ns}, {"name", "web"}, {"uid", ns + "-web"}, {"resourceVersion", "1"}}}};
 }
@@ -41,7 +41,7 @@ TEST(CachesTest, FindsOnlyWhatIsSyncedAndFresh) {
   testing::FakeClock clock;
   WatchedCaches watches({"argocd", "team-a"}, clock);
   Caches& caches = watches.caches;
-  for (const char* ns : {"argocd", "team-a"}) watches.PutApplication(Application(ns));
+  for (const char* ns : {"argocd", "team-a"}) watches.PutApplication(ApplicationJson(ns));
   watches.PutStage({{"metadata", {{"name", "shop.prod"}, {"uid", "s"}, {"resourceVersion", "2"}}}});
   const StageName stage{"shop", "prod"};
   watches.UpToDate();

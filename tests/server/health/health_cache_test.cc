@@ -6,6 +6,7 @@
 #include <thread>
 
 #include "tests/server/health/health_fixture.h"
+#include "tests/server/health/states.h"
 
 namespace gantry::health {
 namespace {
@@ -17,9 +18,6 @@ using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::SizeIs;
 
-constexpr auto kHealthy = v1::HEALTH_STATE_HEALTHY;
-constexpr auto kUnknown = v1::HEALTH_STATE_UNKNOWN;
-constexpr auto kUnhealthy = v1::HEALTH_STATE_UNHEALTHY;
 constexpr auto kNoStage = v1::HEALTH_STATE_UNSPECIFIED;
 
 class HealthCacheTest : public HealthFixture {

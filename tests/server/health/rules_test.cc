@@ -12,6 +12,8 @@
 #include <utility>
 #include <vector>
 
+#include "tests/server/health/states.h"
+
 namespace gantry::health {
 namespace {
 
@@ -29,11 +31,6 @@ using ::testing::IsEmpty;
 using ::testing::SizeIs;
 using Strings = std::vector<std::string>;
 
-constexpr auto kHealthy = v1::HEALTH_STATE_HEALTHY;
-constexpr auto kNotApplicable = v1::HEALTH_STATE_NOT_APPLICABLE;
-constexpr auto kProgressing = v1::HEALTH_STATE_PROGRESSING;
-constexpr auto kUnknown = v1::HEALTH_STATE_UNKNOWN;
-constexpr auto kUnhealthy = v1::HEALTH_STATE_UNHEALTHY;
 constexpr v1::HealthState kStates[] = {kHealthy, kNotApplicable, kProgressing, kUnknown,
                                        kUnhealthy};
 

@@ -14,26 +14,26 @@
 namespace gantry::kubernetes {
 namespace {
 
-using testing::AllOf;
-using testing::ElementsAre;
-using testing::HasSubstr;
-using testing::IsEmpty;
-using testing::SizeIs;
-using testing::StartsWith;
+using ::testing::AllOf;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::SizeIs;
+using ::testing::StartsWith;
 
 constexpr Verb kVerbs[] = {Verb::kGet,    Verb::kList,  Verb::kCreate,
                            Verb::kUpdate, Verb::kPatch, Verb::kDelete};
 
-using Answer = absl::StatusOr<HttpResponse>;
+using ScriptedAnswer = absl::StatusOr<HttpResponse>;
 
-Answer Response(int status, std::optional<absl::Duration> retry_after = std::nullopt) {
+ScriptedAnswer Response(int status, std::optional<absl::Duration> retry_after = std::nullopt) {
   HttpResponse response;
   response.status = status;
   response.body = "{}";
   response.retry_after = retry_after;
   return response;
 }
-Answer Lost(WriteOutcome outcome = WriteOutcome::kUnknown) {
+ScriptedAnswer ConnectionLost(WriteOutcome outcome = WriteOutcome::kUnknown) {
   return MakeError({.kind = ErrorKind::kUnreachable, .outcome = outcome}, "the line is dead");
 }
 
@@ -57,7 +57,7 @@ class FakeCredentials final : public CredentialSource {
   std::vector<std::string> rejections;
 };
 
-class ApiConnectionTest : public testing::Test {
+class ApiConnectionTest : public ::testing::Test {
  protected:
   ApiConnectionTest() {
     options_.user_agent = "gantry-test/1";
@@ -68,12 +68,12 @@ class ApiConnectionTest : public testing::Test {
   }
 
   // With these answers, the last of which is given from then on.
-  ApiConnection& Connect(std::deque<Answer> answers) {
+  ApiConnection& Connect(std::deque<ScriptedAnswer> answers) {
     auto transport = std::make_unique<FakeTransport>(
         [this, answers = std::move(answers)](const HttpRequest& request,
                                              base::Context& context) mutable {
           if (on_send_) on_send_(request, context);
-          Answer answer = answers.front();
+          ScriptedAnswer answer = answers.front();
           if (answers.size() > 1) answers.pop_front();
           return answer;
         });
@@ -141,10 +141,10 @@ TEST_F(ApiConnectionTest, ImpersonatesWhoIsConfigured) {
   using Header = std::pair<std::string, std::string>;
   EXPECT_THAT(
       transport_->sent[0].headers,
-      testing::IsSupersetOf({Header{"Impersonate-User", "robot"}, Header{"Impersonate-Uid", "7"},
-                             Header{"Impersonate-Group", "g1"}, Header{"Impersonate-Group", "g2"},
-                             Header{"Impersonate-Extra-a%2Fb", "x"},
-                             Header{"Impersonate-Extra-a%2Fb", "y"}}));
+      ::testing::IsSupersetOf({Header{"Impersonate-User", "robot"}, Header{"Impersonate-Uid", "7"},
+                               Header{"Impersonate-Group", "g1"}, Header{"Impersonate-Group", "g2"},
+                               Header{"Impersonate-Extra-a%2Fb", "x"},
+                               Header{"Impersonate-Extra-a%2Fb", "y"}}));
 }
 
 TEST_F(ApiConnectionTest, PresentsTheCertificateOfTheCredentials) {
@@ -210,7 +210,7 @@ TEST_F(ApiConnectionTest, AfterTenTriesAServerThatIsBusyIsAnError) {
 TEST_F(ApiConnectionTest, ALostConnectionIsTriedFiveTimesForReads) {
   for (const Verb verb : {Verb::kGet, Verb::kList}) {
     sleeper_.delays.clear();
-    const absl::Status status = Call(Connect({Lost()}), verb);
+    const absl::Status status = Call(Connect({ConnectionLost()}), verb);
     EXPECT_EQ(KindOf(status), ErrorKind::kUnreachable);
     EXPECT_THAT(std::string(status.message()),
                 AllOf(HasSubstr("the line is dead"), HasSubstr("gave up after 5 attempts")));
@@ -223,7 +223,7 @@ TEST_F(ApiConnectionTest, ALostConnectionIsTriedFiveTimesForReads) {
 TEST_F(ApiConnectionTest, ALostConnectionIsNotTriedAgainForWrites) {
   for (const Verb verb : {Verb::kCreate, Verb::kUpdate, Verb::kPatch, Verb::kDelete}) {
     for (const WriteOutcome outcome : {WriteOutcome::kUnknown, WriteOutcome::kNotWritten}) {
-      const absl::Status status = Call(Connect({Lost(outcome)}), verb);
+      const absl::Status status = Call(Connect({ConnectionLost(outcome)}), verb);
       EXPECT_EQ(KindOf(status), ErrorKind::kUnreachable);
       EXPECT_EQ(CertainlyNotWritten(status), outcome == WriteOutcome::kNotWritten);
       EXPECT_THAT(transport_->sent, SizeIs(1));
@@ -233,7 +233,7 @@ TEST_F(ApiConnectionTest, ALostConnectionIsNotTriedAgainForWrites) {
 }
 
 TEST_F(ApiConnectionTest, ASlowAttemptIsTriedAgainForReads) {
-  const Answer slow = MakeError(
+  const ScriptedAnswer slow = MakeError(
       {.kind = ErrorKind::kDeadlineExceeded, .outcome = WriteOutcome::kUnknown}, "the time was up");
   EXPECT_TRUE(Call(Connect({slow, Response(200)}), Verb::kGet).ok());
   const absl::Status status = Call(Connect({slow}), Verb::kPatch);
@@ -285,13 +285,13 @@ TEST_F(ApiConnectionTest, ACancelledCallIsNotTriedAgain) {
 
 struct OutcomeCase {
   const char* name;
-  std::deque<Answer> answers;
+  std::deque<ScriptedAnswer> answers;
   bool certainly_not_written;
 };
 void PrintTo(const OutcomeCase& test, std::ostream* out) { *out << test.name; }
 
 class WriteOutcomeOfCallsTest : public ApiConnectionTest,
-                                public testing::WithParamInterface<OutcomeCase> {};
+                                public ::testing::WithParamInterface<OutcomeCase> {};
 
 TEST_P(WriteOutcomeOfCallsTest, IsAsExpected) {
   ApiConnection& connection = Connect(GetParam().answers);
@@ -301,7 +301,7 @@ TEST_P(WriteOutcomeOfCallsTest, IsAsExpected) {
 
 INSTANTIATE_TEST_SUITE_P(
     All, WriteOutcomeOfCallsTest,
-    testing::ValuesIn(std::vector<OutcomeCase>{
+    ::testing::ValuesIn(std::vector<OutcomeCase>{
         {"Refused", {Response(422)}, true},
         {"ConflictAfterThrottling", {Response(429, absl::Seconds(1)), Response(409)}, true},
         {"ConflictAfterAServerError", {Response(503, absl::Seconds(1)), Response(409)}, false},
@@ -309,13 +309,13 @@ INSTANTIATE_TEST_SUITE_P(
          {Response(500, absl::Seconds(1)), Response(429, absl::Seconds(1)), Response(403)},
          false},
         {"ConflictAfterRenewedCredentials", {Response(401), Response(409)}, true},
-        {"LostAfterThrottling", {Response(429, absl::Seconds(1)), Lost()}, false},
-        {"NeverConnected", {Lost(WriteOutcome::kNotWritten)}, true},
+        {"LostAfterThrottling", {Response(429, absl::Seconds(1)), ConnectionLost()}, false},
+        {"NeverConnected", {ConnectionLost(WriteOutcome::kNotWritten)}, true},
         {"NeverConnectedAgain",
-         {Response(429, absl::Seconds(1)), Lost(WriteOutcome::kNotWritten)},
+         {Response(429, absl::Seconds(1)), ConnectionLost(WriteOutcome::kNotWritten)},
          true},
         {"NeverConnectedAgainAfterAServerError",
-         {Response(503, absl::Seconds(1)), Lost(WriteOutcome::kNotWritten)},
+         {Response(503, absl::Seconds(1)), ConnectionLost(WriteOutcome::kNotWritten)},
          false},
         {"RequestTimeout", {Response(408)}, false},
         {"ServerError", {Response(500)}, false},
@@ -405,7 +405,8 @@ TEST_F(ApiConnectionTest, EachAttemptIsTold) {
     told.push_back(std::string(VerbName(target.verb)) + " " + std::to_string(status) + " " +
                    std::string(ErrorKindName(kind)));
   };
-  ASSERT_TRUE(Call(Connect({Lost(), Response(401), Response(429, absl::Seconds(1)), Response(200)}),
+  ASSERT_TRUE(Call(Connect({ConnectionLost(), Response(401), Response(429, absl::Seconds(1)),
+                            Response(200)}),
                    Verb::kGet)
                   .ok());
   EXPECT_THAT(told, ElementsAre("get 0 Unreachable", "get 401 Unauthorized", "get 429 Throttled",
@@ -487,8 +488,9 @@ TEST_F(StreamTest, SilencesAreTold) {
 }
 
 TEST_F(StreamTest, IsNotRepeated) {
-  for (const Answer& answer :
-       {Response(429, absl::Seconds(1)), Response(503, absl::Seconds(1)), Response(410), Lost()}) {
+  for (const ScriptedAnswer& answer :
+       {Response(429, absl::Seconds(1)), Response(503, absl::Seconds(1)), Response(410),
+        ConnectionLost()}) {
     EXPECT_FALSE(Stream(Connect({answer})).ok());
     EXPECT_THAT(transport_->sent, SizeIs(1));
   }
@@ -497,7 +499,7 @@ TEST_F(StreamTest, IsNotRepeated) {
 
 TEST_F(StreamTest, ErrorsAreTyped) {
   EXPECT_EQ(KindOf(Stream(Connect({Response(410)})).status()), ErrorKind::kExpired);
-  const absl::Status status = Stream(Connect({Lost()})).status();
+  const absl::Status status = Stream(Connect({ConnectionLost()})).status();
   EXPECT_EQ(KindOf(status), ErrorKind::kUnreachable);
   EXPECT_THAT(std::string(status.message()),
               StartsWith("watch applications.argoproj.io in namespace argocd: the line is dead"));

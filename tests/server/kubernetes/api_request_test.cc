@@ -12,7 +12,7 @@
 namespace gantry::kubernetes {
 namespace {
 
-using testing::HasSubstr;
+using ::testing::HasSubstr;
 
 constexpr Resource kApplications = {"argoproj.io", "v1alpha1", "applications"};
 constexpr Resource kEvents = {"", "v1", "events"};
@@ -74,7 +74,7 @@ struct RefusedCase {
   std::string reason;
 };
 
-class RefusedPathTest : public testing::TestWithParam<RefusedCase> {};
+class RefusedPathTest : public ::testing::TestWithParam<RefusedCase> {};
 
 TEST_P(RefusedPathTest, IsRefused) {
   const auto path =
@@ -87,7 +87,7 @@ TEST_P(RefusedPathTest, IsRefused) {
 
 INSTANTIATE_TEST_SUITE_P(
     All, RefusedPathTest,
-    testing::ValuesIn(std::vector<RefusedCase>{
+    ::testing::ValuesIn(std::vector<RefusedCase>{
         {"EmptyName", Verb::kGet, "argocd", "", "the name \"\" is empty"},
         {"EmptyNamespace", Verb::kGet, "", "guestbook", "the namespace \"\" is empty"},
         {"EmptyNamespaceToCreateIn", Verb::kCreate, "", "", "the namespace \"\" is empty"},

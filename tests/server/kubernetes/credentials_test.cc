@@ -19,15 +19,15 @@
 namespace gantry::kubernetes {
 namespace {
 
-using testing::AllOf;
-using testing::ElementsAre;
-using testing::HasSubstr;
-using testing::IsEmpty;
-using testing::Not;
+using ::testing::AllOf;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::Not;
 
 using Fetched = RenewedCredentials::Fetched;
 
-class CredentialsTest : public testing::Test {
+class CredentialsTest : public ::testing::Test {
  protected:
   CredentialsTest() {
     options_.on_warning = [this](std::string_view warning) { warnings_.emplace_back(warning); };
@@ -536,7 +536,7 @@ struct GarbageCase {
 };
 
 class ExecPluginGarbageTest : public ExecPluginTest,
-                              public testing::WithParamInterface<GarbageCase> {};
+                              public ::testing::WithParamInterface<GarbageCase> {};
 
 TEST_P(ExecPluginGarbageTest, IsAnErrorThatQuotesNothing) {
   folder_.Write("credential", GetParam().output);
@@ -553,7 +553,7 @@ std::string Printed(const std::string& status) {
 
 INSTANTIATE_TEST_SUITE_P(
     All, ExecPluginGarbageTest,
-    testing::ValuesIn(std::vector<GarbageCase>{
+    ::testing::ValuesIn(std::vector<GarbageCase>{
         {"Nothing", "", "did not print an ExecCredential in JSON"},
         {"AText", "S3CRET", "did not print an ExecCredential in JSON"},
         {"AList", R"(["S3CRET"])", "did not print an ExecCredential in JSON"},

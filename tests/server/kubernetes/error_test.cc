@@ -10,14 +10,14 @@
 namespace gantry::kubernetes {
 namespace {
 
-struct KindCase {
+struct NamedKind {
   ErrorKind kind;
   absl::StatusCode code;
   std::string name;
 };
 
-const std::vector<KindCase>& Kinds() {
-  static const std::vector<KindCase> kinds = {
+const std::vector<NamedKind>& Kinds() {
+  static const std::vector<NamedKind> kinds = {
       {ErrorKind::kNotFound, absl::StatusCode::kNotFound, "NotFound"},
       {ErrorKind::kNoSuchResource, absl::StatusCode::kNotFound, "NoSuchResource"},
       {ErrorKind::kConflict, absl::StatusCode::kAborted, "Conflict"},
@@ -37,7 +37,7 @@ const std::vector<KindCase>& Kinds() {
 }
 
 TEST(ErrorTest, EveryKindHasItsCodeAndName) {
-  for (const KindCase& expected : Kinds()) {
+  for (const NamedKind& expected : Kinds()) {
     const absl::Status status = MakeError({.kind = expected.kind}, "get pods a/b: no");
     EXPECT_EQ(status.code(), expected.code) << expected.name;
     EXPECT_EQ(status.message(), "get pods a/b: no");
@@ -65,14 +65,14 @@ TEST(ErrorTest, OtherStatusesHaveNoKind) {
   EXPECT_FALSE(CertainlyNotWritten(absl::NotFoundError("elsewhere")));
 }
 
-struct OutcomeCase {
+struct WriteOutcomeCase {
   const char* name;
   int http_status;
   WriteOutcome outcome;
   bool certainly_not_written;
 };
 
-class WriteOutcomeTest : public testing::TestWithParam<OutcomeCase> {};
+class WriteOutcomeTest : public ::testing::TestWithParam<WriteOutcomeCase> {};
 
 TEST_P(WriteOutcomeTest, IsAsExpected) {
   const absl::Status status = MakeError({.kind = ErrorKind::kUnreachable,
@@ -83,7 +83,7 @@ TEST_P(WriteOutcomeTest, IsAsExpected) {
 }
 
 INSTANTIATE_TEST_SUITE_P(All, WriteOutcomeTest,
-                         testing::ValuesIn(std::vector<OutcomeCase>{
+                         ::testing::ValuesIn(std::vector<WriteOutcomeCase>{
                              {"ConflictWasNotWritten", 409, WriteOutcome::kByStatus, true},
                              {"ForbiddenWasNotWritten", 403, WriteOutcome::kByStatus, true},
                              {"ThrottledWasNotWritten", 429, WriteOutcome::kByStatus, true},

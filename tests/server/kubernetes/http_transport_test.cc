@@ -62,12 +62,12 @@ extern "C" int X509_STORE_load_file(X509_STORE* store, const char* file) {
 namespace gantry::kubernetes {
 namespace {
 
-using testing::AllOf;
-using testing::ElementsAre;
-using testing::HasSubstr;
-using testing::IsEmpty;
-using testing::Not;
-using testing::SizeIs;
+using ::testing::AllOf;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::Not;
+using ::testing::SizeIs;
 
 using Request = ScriptedServer::Request;
 using Connection = ScriptedServer::Connection;
@@ -83,7 +83,7 @@ ScriptedServer::Handler Answering(int status, const std::string& body,
   return [=](const Request&, Connection& connection) { connection.Respond(status, body, headers); };
 }
 
-class HttpTransportTest : public testing::Test {
+class HttpTransportTest : public ::testing::Test {
  protected:
   std::unique_ptr<CurlTransport> MakeFor(const std::string& url) {
     options_.server = url;

@@ -16,23 +16,23 @@
 namespace gantry::kubernetes {
 namespace {
 
-using testing::AllOf;
-using testing::ElementsAre;
-using testing::HasSubstr;
-using testing::Not;
-using testing::Pair;
+using ::testing::AllOf;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::Not;
+using ::testing::Pair;
 
 // Made once: keys take their time.
-const TestAuthority& Authority() {
+const TestAuthority& TheAuthority() {
   static const TestAuthority authority("test authority");
   return authority;
 }
-const ClientCertificate& Client() {
-  static const ClientCertificate client = Authority().Issue("me", "");
+const ClientCertificate& ClientPair() {
+  static const ClientCertificate client = TheAuthority().Issue("me", "");
   return client;
 }
 
-class KubeConfigTest : public testing::Test {
+class KubeConfigTest : public ::testing::Test {
  protected:
   KubeConfigTest() {
     environment_.get_variable = [this](const std::string& name) -> std::optional<std::string> {
@@ -72,7 +72,7 @@ class KubeConfigTest : public testing::Test {
 
   void WriteServiceAccount() const {
     folder_.Write("serviceaccount/token", "pod-token\n");
-    folder_.Write("serviceaccount/ca.crt", Authority().pem());
+    folder_.Write("serviceaccount/ca.crt", TheAuthority().pem());
     folder_.Write("serviceaccount/namespace", "gantry-system\n");
   }
 
@@ -183,9 +183,9 @@ TEST_F(KubeConfigTest, AFileThatCannotBeReadIsAnError) {
 }
 
 TEST_F(KubeConfigTest, RelativePathsAreRelativeToTheirFile) {
-  folder_.Write("a/pki/ca.crt", Authority().pem());
-  folder_.Write("a/me.crt", Client().certificate);
-  folder_.Write("a/me.key", Client().key);
+  folder_.Write("a/pki/ca.crt", TheAuthority().pem());
+  folder_.Write("a/me.crt", ClientPair().certificate);
+  folder_.Write("a/me.key", ClientPair().key);
   const std::string file = WriteConfig(
       R"({"server": "https://api.test", "certificate-authority": "../a/pki/ca.crt"})",
       R"({"client-certificate": "me.crt", "client-key": "./me.key", "tokenFile": "token"})",
@@ -198,7 +198,7 @@ TEST_F(KubeConfigTest, RelativePathsAreRelativeToTheirFile) {
 }
 
 TEST_F(KubeConfigTest, AbsolutePathsStayAsTheyAre) {
-  const std::string ca = folder_.Write("ca.crt", Authority().pem());
+  const std::string ca = folder_.Write("ca.crt", TheAuthority().pem());
   const std::string file =
       WriteConfig(R"({"server": "https://api.test", "certificate-authority": ")" + ca + "\"}",
                   R"({"tokenFile": "/run/token"})", "a/config");
@@ -210,12 +210,12 @@ TEST_F(KubeConfigTest, DataIsDecoded) {
   const auto base64 = [](const std::string& text) { return absl::Base64Escape(text); };
   const ClusterConfig config =
       MustLoad(WriteConfig(R"({"server": "https://api.test", "certificate-authority-data": ")" +
-                               base64(Authority().pem()) + "\"}",
-                           R"({"client-certificate-data": ")" + base64(Client().certificate) +
-                               R"(", "client-key-data": ")" + base64(Client().key) + "\"}"));
-  EXPECT_EQ(config.tls.ca.data, Authority().pem());
-  EXPECT_EQ(config.tls.certificate.data, Client().certificate);
-  EXPECT_EQ(config.tls.key.data, Client().key);
+                               base64(TheAuthority().pem()) + "\"}",
+                           R"({"client-certificate-data": ")" + base64(ClientPair().certificate) +
+                               R"(", "client-key-data": ")" + base64(ClientPair().key) + "\"}"));
+  EXPECT_EQ(config.tls.ca.data, TheAuthority().pem());
+  EXPECT_EQ(config.tls.certificate.data, ClientPair().certificate);
+  EXPECT_EQ(config.tls.key.data, ClientPair().key);
 }
 
 TEST_F(KubeConfigTest, TheRestIsRead) {
@@ -297,7 +297,7 @@ struct BadEntryCase {
 // Without it a failure would print the bytes.
 void PrintTo(const BadEntryCase& bad, std::ostream* out) { *out << bad.name; }
 
-class BadEntryTest : public KubeConfigTest, public testing::WithParamInterface<BadEntryCase> {};
+class BadEntryTest : public KubeConfigTest, public ::testing::WithParamInterface<BadEntryCase> {};
 
 TEST_P(BadEntryTest, NamesTheEntryAndTheFile) {
   const std::string cluster = GetParam().cluster.empty() ? kCluster : GetParam().cluster;
@@ -320,7 +320,7 @@ std::string Exec(const std::string& fields) {
 
 INSTANTIATE_TEST_SUITE_P(
     All, BadEntryTest,
-    testing::ValuesIn(std::vector<BadEntryCase>{
+    ::testing::ValuesIn(std::vector<BadEntryCase>{
         {"NoServer", R"({"tls-server-name": "x"})", "", "has no server; set it"},
         {"ServerWithoutScheme", R"({"server": "api.test:6443"})", "",
          "the server URL \"api.test:6443\" has no scheme"},
@@ -408,7 +408,7 @@ struct BadFileCase {
 };
 void PrintTo(const BadFileCase& bad, std::ostream* out) { *out << bad.name; }
 
-class BadFileTest : public KubeConfigTest, public testing::WithParamInterface<BadFileCase> {};
+class BadFileTest : public KubeConfigTest, public ::testing::WithParamInterface<BadFileCase> {};
 
 TEST_P(BadFileTest, NamesTheFile) {
   const std::string file = folder_.Write("config", GetParam().content);
@@ -418,7 +418,7 @@ TEST_P(BadFileTest, NamesTheFile) {
 
 INSTANTIATE_TEST_SUITE_P(
     All, BadFileTest,
-    testing::ValuesIn(std::vector<BadFileCase>{
+    ::testing::ValuesIn(std::vector<BadFileCase>{
         {"NotYaml", "users:\n- name: \"S3CRET", "", "is not YAML"},
         {"AText", "S3CRET", "", "is not a kubeconfig: not a map"},
         {"AnotherKind", "kind: Pod", "", "its kind is not Config"},
@@ -453,8 +453,8 @@ INSTANTIATE_TEST_SUITE_P(
     [](const auto& test) { return test.param.name; });
 
 TEST_F(KubeConfigTest, AKeyThatBelongsToAnotherCertificateIsRefused) {
-  folder_.Write("me.crt", Client().certificate);
-  folder_.Write("other.key", Authority().Issue("other", "").key);
+  folder_.Write("me.crt", ClientPair().certificate);
+  folder_.Write("other.key", TheAuthority().Issue("other", "").key);
   EXPECT_THAT(ErrorOf(WriteConfig(
                   kCluster, R"({"client-certificate": "me.crt", "client-key": "other.key"})")),
               AllOf(HasSubstr(folder_.path() + "/other.key does not belong to"),

@@ -27,9 +27,9 @@ using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::SizeIs;
 
-constexpr char kBegin[] = "2023-11-14T22:13:20.000000Z";  // what FakeClock begins with
+constexpr char kBeginText[] = "2023-11-14T22:13:20.000000Z";  // what FakeClock begins with
 
-absl::Status Lost() {
+absl::Status Unreachable() {
   return MakeError({.kind = ErrorKind::kUnreachable, .outcome = WriteOutcome::kUnknown},
                    "the line is dead");
 }
@@ -121,8 +121,8 @@ TEST_F(LeaderElectorTest, MakesALeaseThatIsNotThere) {
   EXPECT_EQ(spec, json({{"holderIdentity", "me"},
                         {"leaseDurationSeconds", 15},
                         {"leaseTransitions", 0},
-                        {"acquireTime", kBegin},
-                        {"renewTime", kBegin}}));
+                        {"acquireTime", kBeginText},
+                        {"renewTime", kBeginText}}));
   EXPECT_EQ(terms_, 1);
 }
 
@@ -149,13 +149,13 @@ TEST_F(LeaderElectorTest, RenewsWhileItLeads) {
   std::vector<std::string> renewals;
   const Step note = [&] {
     EXPECT_TRUE(elector_->IsLeader());
-    EXPECT_EQ(Spec()["acquireTime"], kBegin);
+    EXPECT_EQ(Spec()["acquireTime"], kBeginText);
     EXPECT_EQ(Spec()["leaseTransitions"], 0);
     renewals.push_back(Spec()["renewTime"]);
   };
   Run({note, note, note});
-  EXPECT_THAT(renewals,
-              ElementsAre(kBegin, "2023-11-14T22:13:22.000000Z", "2023-11-14T22:13:24.000000Z"));
+  EXPECT_THAT(renewals, ElementsAre(kBeginText, "2023-11-14T22:13:22.000000Z",
+                                    "2023-11-14T22:13:24.000000Z"));
   EXPECT_THAT(sleeper_.delays, Each(kRenewal));
   EXPECT_EQ(terms_, 1);
 }
@@ -220,7 +220,7 @@ TEST_F(LeaderElectorTest, StopsLeadingWhenRenewalsFail) {
   };
   const Step fail = [&] {
     EXPECT_TRUE(elector_->IsLeader());
-    kubernetes_.before = [](const auto&) { return Lost(); };
+    kubernetes_.before = [](const auto&) { return Unreachable(); };
   };
   Run({fail, fail, fail, fail, fail});
   // Ten seconds after the last renewal, which was the first write.
@@ -235,12 +235,13 @@ TEST_F(LeaderElectorTest, TheLastRetryEndsWithTheTerm) {
     WaitForEnd(term);
     context_.Cancel();
   };
-  Run({[&] { kubernetes_.before = [](const auto&) { return Lost(); }; }, Nothing(), Nothing()});
+  Run({[&] { kubernetes_.before = [](const auto&) { return Unreachable(); }; }, Nothing(),
+       Nothing()});
   EXPECT_THAT(sleeper_.delays, ElementsAre(absl::Seconds(4), absl::Seconds(4), absl::Seconds(2)));
 }
 
 TEST_F(LeaderElectorTest, LeadsAgainAfterATermThatWasLost) {
-  const Step fail = [&] { kubernetes_.before = [](const auto&) { return Lost(); }; };
+  const Step fail = [&] { kubernetes_.before = [](const auto&) { return Unreachable(); }; };
   const Step recover = [&] {
     EXPECT_FALSE(elector_->IsLeader());
     kubernetes_.before = [](const auto&) { return absl::OkStatus(); };
@@ -334,7 +335,7 @@ TEST_F(LeaderElectorTest, GivesTheLeaseUpAfterLeadHasReturned) {
 TEST_F(LeaderElectorTest, ALeaseThatCannotBeGivenUpIsTold) {
   Run({[&] {
     kubernetes_.before = [&](const auto&) {
-      return context_.cancelled() ? Lost() : absl::OkStatus();
+      return context_.cancelled() ? Unreachable() : absl::OkStatus();
     };
   }});
   EXPECT_EQ(Spec()["holderIdentity"], "me");
@@ -343,7 +344,7 @@ TEST_F(LeaderElectorTest, ALeaseThatCannotBeGivenUpIsTold) {
 
 TEST_F(LeaderElectorTest, AWriteOfUnknownOutcomeIsGivenUpToo) {
   kubernetes_.after = [](const FakeKubernetes::Call& call) {
-    return call.verb == "create" ? Lost() : absl::OkStatus();
+    return call.verb == "create" ? Unreachable() : absl::OkStatus();
   };
   Run({});
   EXPECT_EQ(terms_, 0);
@@ -415,7 +416,7 @@ TEST_F(LeaderElectorTest, OtherFieldsThatAreMalformedAreReplaced) {
     EXPECT_TRUE(elector_->IsLeader());
     EXPECT_EQ(Spec()["leaseTransitions"], 1);
     EXPECT_EQ(Spec()["leaseDurationSeconds"], 15);
-    EXPECT_EQ(Spec()["acquireTime"], kBegin);
+    EXPECT_EQ(Spec()["acquireTime"], kBeginText);
   }});
 }
 

@@ -14,11 +14,11 @@
 namespace gantry::kubernetes {
 namespace {
 
-using testing::ElementsAre;
-using testing::ElementsAreArray;
-using testing::HasSubstr;
-using testing::IsEmpty;
-using testing::SizeIs;
+using ::testing::ElementsAre;
+using ::testing::ElementsAreArray;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::SizeIs;
 
 // What a list came to, split into items from pieces of `step` bytes.
 struct Split {
@@ -58,7 +58,7 @@ struct ListCase {
 };
 void PrintTo(const ListCase& test, std::ostream* out) { *out << test.name; }
 
-class ListTest : public testing::TestWithParam<ListCase> {};
+class ListTest : public ::testing::TestWithParam<ListCase> {};
 
 TEST_P(ListTest, IsCutIntoItsItems) {
   for (const std::size_t step : kSteps) {
@@ -72,7 +72,7 @@ TEST_P(ListTest, IsCutIntoItsItems) {
 
 INSTANTIATE_TEST_SUITE_P(
     All, ListTest,
-    testing::ValuesIn(std::vector<ListCase>{
+    ::testing::ValuesIn(std::vector<ListCase>{
         {"TwoItems",
          R"({"kind":"L","metadata":{"resourceVersion":"7","continue":"c"},)"
          R"("items":[{"a":1},{"b":[{},[]]}]})",
@@ -123,7 +123,7 @@ struct BadListCase {
 };
 void PrintTo(const BadListCase& test, std::ostream* out) { *out << test.name; }
 
-class BadListTest : public testing::TestWithParam<BadListCase> {};
+class BadListTest : public ::testing::TestWithParam<BadListCase> {};
 
 TEST_P(BadListTest, IsAnError) {
   for (const std::size_t step : kSteps) {
@@ -135,7 +135,7 @@ TEST_P(BadListTest, IsAnError) {
 
 INSTANTIATE_TEST_SUITE_P(
     All, BadListTest,
-    testing::ValuesIn(std::vector<BadListCase>{
+    ::testing::ValuesIn(std::vector<BadListCase>{
         {"Empty", "", "is empty"},
         {"Blank", " \n", "is empty"},
         {"Html", "<html>", "it is no object"},

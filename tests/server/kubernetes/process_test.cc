@@ -16,9 +16,9 @@
 namespace gantry::kubernetes {
 namespace {
 
-using testing::HasSubstr;
+using ::testing::HasSubstr;
 
-class ProcessTest : public testing::Test {
+class ProcessTest : public ::testing::Test {
  protected:
   ProcessOptions Shell(const std::string& commands) const {
     ProcessOptions options;

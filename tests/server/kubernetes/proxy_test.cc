@@ -11,9 +11,9 @@
 namespace gantry::kubernetes {
 namespace {
 
-using testing::AllOf;
-using testing::HasSubstr;
-using testing::Not;
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+using ::testing::Not;
 
 Environment With(std::map<std::string, std::string> variables) {
   Environment environment;

@@ -14,7 +14,7 @@
 namespace gantry::kubernetes {
 namespace {
 
-using testing::ElementsAre;
+using ::testing::ElementsAre;
 
 absl::Status Error(ErrorKind kind, int http_status) {
   return MakeError({.kind = kind, .http_status = http_status}, "test");
@@ -28,7 +28,7 @@ struct EndCase {
 };
 void PrintTo(const EndCase& test, std::ostream* out) { *out << test.name; }
 
-class WatchEndTest : public testing::TestWithParam<EndCase> {};
+class WatchEndTest : public ::testing::TestWithParam<EndCase> {};
 
 TEST_P(WatchEndTest, HasOneReaction) {
   EXPECT_EQ(ReasonOf(GetParam().end), GetParam().reason);
@@ -41,7 +41,7 @@ WatchEnd Failed(ErrorKind kind, int http_status) {
 
 INSTANTIATE_TEST_SUITE_P(
     All, WatchEndTest,
-    testing::ValuesIn(std::vector<EndCase>{
+    ::testing::ValuesIn(std::vector<EndCase>{
         {"EndedByTheServer",
          {absl::OkStatus(), false, true, absl::Minutes(5)},
          RestartReason::kEnded,
@@ -145,7 +145,7 @@ CatchUpStep Quiet(std::optional<absl::Duration> told = std::nullopt) {
 }
 std::optional<absl::Duration> Tells(double at) { return absl::Seconds(at); }
 
-class CatchUpTest : public testing::TestWithParam<CatchUpCase> {};
+class CatchUpTest : public ::testing::TestWithParam<CatchUpCase> {};
 
 TEST_P(CatchUpTest, TellsUpToWhenEverythingHasCome) {
   CatchUp catch_up;
@@ -169,7 +169,7 @@ TEST_P(CatchUpTest, TellsUpToWhenEverythingHasCome) {
 
 INSTANTIATE_TEST_SUITE_P(
     All, CatchUpTest,
-    testing::ValuesIn(std::vector<CatchUpCase>{
+    ::testing::ValuesIn(std::vector<CatchUpCase>{
         {"AQuietWatchWhenItsRequestWasSent", {Quiet(Tells(0))}},
         {"ASilenceAfterABacklogWhenItsLastEventCame", {Event(1), Event(2), Quiet(Tells(2))}},
         {"ASecondSilenceNothing", {Event(1), Quiet(Tells(1)), Quiet()}},
@@ -194,7 +194,7 @@ INSTANTIATE_TEST_SUITE_P(
     }),
     [](const auto& test) { return test.param.name; });
 
-class ReflectorBackoffTest : public testing::Test {
+class ReflectorBackoffTest : public ::testing::Test {
  protected:
   std::vector<absl::Duration> Delays(ReflectorBackoff& backoff, int count) {
     std::vector<absl::Duration> delays;

@@ -25,20 +25,20 @@
 namespace gantry::kubernetes {
 namespace {
 
-using testing::AllOf;
-using testing::Contains;
-using testing::ElementsAre;
-using testing::HasSubstr;
-using testing::IsEmpty;
-using testing::Not;
-using testing::SizeIs;
+using ::testing::AllOf;
+using ::testing::Contains;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::Not;
+using ::testing::SizeIs;
 
 using Request = ScriptedServer::Request;
 using Connection = ScriptedServer::Connection;
 // What the server does with one request.
 using Step = std::function<void(const Request&, Connection&)>;
 
-constexpr Resource kApplications = {"argoproj.io", "v1alpha1", "applications"};
+constexpr Resource kReflected = {"argoproj.io", "v1alpha1", "applications"};
 constexpr absl::Duration kBegin = absl::Hours(1);  // what FakeClock begins with
 
 // Notes what it is told. Any thread may look.
@@ -112,7 +112,7 @@ class RefusingTransport final : public Transport {
     nowhere_ = *CurlTransport::Create(options);
   }
   absl::StatusOr<HttpResponse> Send(const HttpRequest& request, base::Context& context) override {
-    const bool refuse = testing::Value(refused_, Contains(++requests_));
+    const bool refuse = ::testing::Value(refused_, Contains(++requests_));
     return (refuse ? *nowhere_ : *transport_).Send(request, context);
   }
 
@@ -207,7 +207,7 @@ std::vector<T> First(std::size_t count, std::vector<T> all) {
 
 // Runs a reflector against a server that follows a script of one step for each request. The first
 // request beyond the script ends the test.
-class ReflectorTest : public testing::Test {
+class ReflectorTest : public ::testing::Test {
  protected:
   ReflectorTest() {
     options_.streaming_list = false;
@@ -244,7 +244,7 @@ class ReflectorTest : public testing::Test {
     const auto connection = std::make_shared<ApiConnection>(std::move(transport),
                                                             std::make_unique<FixedCredentials>(""),
                                                             Impersonation(), client_options);
-    Reflector reflector(connection, kApplications, "argocd", sink_, options_);
+    Reflector reflector(connection, kReflected, "argocd", sink_, options_);
     reflector.Run(context_);
     requests_ = server.requests();
   }
@@ -331,7 +331,7 @@ TEST_F(ReflectorTest, WatchesForFiveToTenMinutes) {
     Reflector(std::make_shared<ApiConnection>(*CurlTransport::Create(transport),
                                               std::make_unique<FixedCredentials>(""),
                                               Impersonation(), ClientOptions()),
-              kApplications, "argocd", sink_, options_)
+              kReflected, "argocd", sink_, options_)
         .Run(context);
     EXPECT_EQ(asked, seconds);
   }
@@ -685,7 +685,7 @@ struct FailureCase {
 };
 void PrintTo(const FailureCase& test, std::ostream* out) { *out << test.name; }
 
-class FailureTest : public ReflectorTest, public testing::WithParamInterface<FailureCase> {};
+class FailureTest : public ReflectorTest, public ::testing::WithParamInterface<FailureCase> {};
 
 TEST_P(FailureTest, RelistsAfterBackoff) {
   Run({List("", "5"), GetParam().step, List("", "9")});
@@ -701,7 +701,7 @@ TEST_P(FailureTest, RelistsAfterBackoff) {
 
 INSTANTIATE_TEST_SUITE_P(
     All, FailureTest,
-    testing::ValuesIn(std::vector<FailureCase>{
+    ::testing::ValuesIn(std::vector<FailureCase>{
         {"Forbidden", Answer(403, ""), "HTTP 403"},
         {"NotFound", Answer(404, "404 page not found"), "HTTP 404"},
         {"Refused", Answer(400, ""), "HTTP 400"},

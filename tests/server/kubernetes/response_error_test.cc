@@ -11,10 +11,10 @@
 namespace gantry::kubernetes {
 namespace {
 
-using testing::AllOf;
-using testing::HasSubstr;
-using testing::Not;
-using testing::StartsWith;
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+using ::testing::Not;
+using ::testing::StartsWith;
 
 ApiTarget Target(Verb verb) {
   ApiTarget target;
@@ -50,7 +50,7 @@ struct KindCase {
   std::string message;
 };
 
-class ErrorOfResponseTest : public testing::TestWithParam<KindCase> {};
+class ErrorOfResponseTest : public ::testing::TestWithParam<KindCase> {};
 
 TEST_P(ErrorOfResponseTest, HasItsKindAndWords) {
   const KindCase& expected = GetParam();
@@ -66,7 +66,7 @@ TEST_P(ErrorOfResponseTest, HasItsKindAndWords) {
 
 INSTANTIATE_TEST_SUITE_P(
     All, ErrorOfResponseTest,
-    testing::ValuesIn(std::vector<KindCase>{
+    ::testing::ValuesIn(std::vector<KindCase>{
         {"BadRequest", Verb::kPatch, Response(400, Status("BadRequest", "no such field")),
          ErrorKind::kRefused, true, "400 BadRequest: no such field; sending it again"},
         {"Unauthorized", Verb::kGet, Response(401, Status("Unauthorized", "Unauthorized", "{}")),

@@ -19,19 +19,19 @@
 namespace gantry::kubernetes {
 namespace {
 
-using testing::AllOf;
-using testing::ElementsAre;
-using testing::HasSubstr;
-using testing::IsEmpty;
-using testing::SizeIs;
-using testing::StartsWith;
+using ::testing::AllOf;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::SizeIs;
+using ::testing::StartsWith;
 
-constexpr Resource kApplications = {"argoproj.io", "v1alpha1", "applications"};
+constexpr Resource kCalled = {"argoproj.io", "v1alpha1", "applications"};
 constexpr char kCollection[] = "/apis/argoproj.io/v1alpha1/namespaces/argocd/applications";
 
-using Answer = absl::StatusOr<HttpResponse>;
+using ScriptedAnswer = absl::StatusOr<HttpResponse>;
 
-Answer Response(int status, std::string body) {
+ScriptedAnswer Answered(int status, std::string body) {
   HttpResponse response;
   response.status = status;
   response.body = std::move(body);
@@ -39,7 +39,7 @@ Answer Response(int status, std::string body) {
   return response;
 }
 
-class RestClientTest : public testing::Test {
+class RestClientTest : public ::testing::Test {
  protected:
   RestClientTest() {
     options_.clock = &clock_;
@@ -48,10 +48,10 @@ class RestClientTest : public testing::Test {
   }
 
   // With these answers, the last of which is given from then on.
-  Client& Connect(std::deque<Answer> answers) {
+  Client& Connect(std::deque<ScriptedAnswer> answers) {
     auto transport = std::make_unique<FakeTransport>(
         [answers = std::move(answers)](const HttpRequest&, base::Context&) mutable {
-          Answer answer = answers.front();
+          ScriptedAnswer answer = answers.front();
           // A copied text has no spare capacity.
           if (answer.ok()) answer->body.reserve(answer->body.size() + kJsonPadding);
           if (answers.size() > 1) answers.pop_front();
@@ -66,7 +66,7 @@ class RestClientTest : public testing::Test {
   // Lists everything in "argocd"; the items are in items_.
   absl::StatusOr<std::string> List(Client& client, const ListOptions& options = {}) {
     return client.List(
-        kApplications, "argocd", options,
+        kCalled, "argocd", options,
         [this](std::string_view item) {
           items_.emplace_back(item);
           return absl::OkStatus();
@@ -96,10 +96,10 @@ struct MethodCase {
 };
 void PrintTo(const MethodCase& test, std::ostream* out) { *out << test.name; }
 
-class MethodTest : public RestClientTest, public testing::WithParamInterface<MethodCase> {};
+class MethodTest : public RestClientTest, public ::testing::WithParamInterface<MethodCase> {};
 
 TEST_P(MethodTest, SendsTheRightRequest) {
-  const absl::Status status = GetParam().call(Connect({Response(200, "{}")}), context_);
+  const absl::Status status = GetParam().call(Connect({Answered(200, "{}")}), context_);
   EXPECT_TRUE(status.ok()) << status;
   ASSERT_THAT(transport_->sent, SizeIs(1));
   EXPECT_EQ(transport_->sent[0].method, GetParam().method);
@@ -110,60 +110,57 @@ TEST_P(MethodTest, SendsTheRightRequest) {
 
 TEST_P(MethodTest, AnAnswerThatIsNoObjectIsMalformed) {
   const absl::Status status =
-      GetParam().call(Connect({Response(200, "<html>hello</html>")}), context_);
+      GetParam().call(Connect({Answered(200, "<html>hello</html>")}), context_);
   EXPECT_EQ(KindOf(status), ErrorKind::kMalformedResponse);
   EXPECT_FALSE(CertainlyNotWritten(status));
   EXPECT_THAT(std::string(status.message()), HasSubstr("it begins \"<html>hello</html>\""));
 }
 
 TEST_P(MethodTest, ErrorsNameTheObject) {
-  const absl::Status status = GetParam().call(Connect({Response(403, "")}), context_);
+  const absl::Status status = GetParam().call(Connect({Answered(403, "")}), context_);
   EXPECT_EQ(KindOf(status), ErrorKind::kForbidden);
   EXPECT_THAT(std::string(status.message()), HasSubstr(" argocd/guestbook: HTTP 403"));
 }
 
 INSTANTIATE_TEST_SUITE_P(
     All, MethodTest,
-    testing::ValuesIn(std::vector<MethodCase>{
+    ::testing::ValuesIn(std::vector<MethodCase>{
         {"Get",
          [](Client& client, base::Context& context) {
-           return client.Get(kApplications, "argocd", "guestbook", context).status();
+           return client.Get(kCalled, "argocd", "guestbook", context).status();
          },
          "GET", std::string(kCollection) + "/guestbook", "", ""},
         {"Create",
          [](Client& client, base::Context& context) {
-           return client
-               .Create(kApplications, "argocd", R"({"metadata":{"name":"guestbook"}})", context)
+           return client.Create(kCalled, "argocd", R"({"metadata":{"name":"guestbook"}})", context)
                .status();
          },
          "POST", kCollection, "application/json", R"({"metadata":{"name":"guestbook"}})"},
         {"Replace",
          [](Client& client, base::Context& context) {
-           return client.Replace(kApplications, "argocd", "guestbook", R"({"a":1})", context)
-               .status();
+           return client.Replace(kCalled, "argocd", "guestbook", R"({"a":1})", context).status();
          },
          "PUT", std::string(kCollection) + "/guestbook", "application/json", R"({"a":1})"},
         {"JsonPatch",
          [](Client& client, base::Context& context) {
-           return client.JsonPatch(kApplications, "argocd", "guestbook", "[]", context).status();
+           return client.JsonPatch(kCalled, "argocd", "guestbook", "[]", context).status();
          },
          "PATCH", std::string(kCollection) + "/guestbook", "application/json-patch+json", "[]"},
         {"MergePatch",
          [](Client& client, base::Context& context) {
-           return client.MergePatch(kApplications, "argocd", "guestbook", "", "{}", context)
-               .status();
+           return client.MergePatch(kCalled, "argocd", "guestbook", "", "{}", context).status();
          },
          "PATCH", std::string(kCollection) + "/guestbook", "application/merge-patch+json", "{}"},
         {"MergePatchOfASubresource",
          [](Client& client, base::Context& context) {
-           return client.MergePatch(kApplications, "argocd", "guestbook", "status", "{}", context)
+           return client.MergePatch(kCalled, "argocd", "guestbook", "status", "{}", context)
                .status();
          },
          "PATCH", std::string(kCollection) + "/guestbook/status", "application/merge-patch+json",
          "{}"},
         {"Delete",
          [](Client& client, base::Context& context) {
-           return client.Delete(kApplications, "argocd", "guestbook", context);
+           return client.Delete(kCalled, "argocd", "guestbook", context);
          },
          "DELETE", std::string(kCollection) + "/guestbook", "", ""},
     }),
@@ -171,7 +168,7 @@ INSTANTIATE_TEST_SUITE_P(
 
 TEST_F(RestClientTest, GetReturnsTheBodyReadyForParsing) {
   const std::string body = R"({"kind":"Application","spec":{"x":[1,2,3]}})";
-  const auto object = Connect({Response(200, body)}).Get(kApplications, "argocd", "a", context_);
+  const auto object = Connect({Answered(200, body)}).Get(kCalled, "argocd", "a", context_);
   ASSERT_TRUE(object.ok()) << object.status();
   EXPECT_EQ(*object, body);
   EXPECT_GE(object->capacity(), object->size() + kJsonPadding);
@@ -182,15 +179,14 @@ TEST_F(RestClientTest, OnlyAJsonObjectIsTaken) {
            "", " ", "null", "true", "7", "\"text\"", "[]", "[{}]", "{", "{\"a\":}", "{\"a\":1",
            "{} {}", "{}x", "{\"a\":\"\xff\"}", std::string(5000, '['),
            std::string("{\"a\":") + std::string(5000, '['), "404 page not found"}) {
-    const auto object = Connect({Response(200, body)}).Get(kApplications, "argocd", "a", context_);
+    const auto object = Connect({Answered(200, body)}).Get(kCalled, "argocd", "a", context_);
     EXPECT_EQ(KindOf(object.status()), ErrorKind::kMalformedResponse) << body.substr(0, 50);
   }
 }
 
 TEST_F(RestClientTest, ABodyToCreateThatSaysNoNameIsTheServersToJudge) {
   for (const std::string body : {"", "nonsense", "[]", R"({"metadata":{"name":7}})", "{\"a\""}) {
-    const auto object =
-        Connect({Response(400, "")}).Create(kApplications, "argocd", body, context_);
+    const auto object = Connect({Answered(400, "")}).Create(kCalled, "argocd", body, context_);
     EXPECT_EQ(KindOf(object.status()), ErrorKind::kRefused);
     EXPECT_THAT(std::string(object.status().message()),
                 StartsWith("create applications.argoproj.io in namespace argocd: HTTP 400"));
@@ -199,7 +195,7 @@ TEST_F(RestClientTest, ABodyToCreateThatSaysNoNameIsTheServersToJudge) {
 
 // Lists.
 
-std::string ListBody(const std::string& items, const std::string& metadata) {
+std::string PageBody(const std::string& items, const std::string& metadata) {
   return R"({"apiVersion":"argoproj.io/v1alpha1","items":[)" + items +
          R"(],"kind":"ApplicationList","metadata":{)" + metadata + "}}";
 }
@@ -208,14 +204,14 @@ TEST_F(RestClientTest, ListGivesEachItemAsItStands) {
   const std::string first = R"({"metadata": {"name":"a","x":"]}\"{["},  "spec":{"n":[[],{}]}})";
   const std::string second = R"({})";
   const auto version = List(
-      Connect({Response(200, ListBody(first + " ,\n " + second, R"("resourceVersion":"42")"))}));
+      Connect({Answered(200, PageBody(first + " ,\n " + second, R"("resourceVersion":"42")"))}));
   ASSERT_TRUE(version.ok()) << version.status();
   EXPECT_EQ(*version, "42");
   EXPECT_THAT(items_, ElementsAre(first, second));
 }
 
 TEST_F(RestClientTest, TheFieldsOfAListMayComeInAnyOrder) {
-  const auto version = List(Connect({Response(
+  const auto version = List(Connect({Answered(
       200, R"({"metadata":{"continue":"","remainingItemCount":3,"resourceVersion":"1"},"x":[1],)"
            R"("items":[{"a":1}]})")}));
   ASSERT_TRUE(version.ok()) << version.status();
@@ -226,7 +222,7 @@ TEST_F(RestClientTest, TheFieldsOfAListMayComeInAnyOrder) {
 TEST_F(RestClientTest, AnEmptyListHasNoItems) {
   for (const std::string body : {R"({"items":[],"metadata":{"resourceVersion":"1"}})",
                                  R"({"items":null,"metadata":{"resourceVersion":"1"}})"}) {
-    EXPECT_EQ(*List(Connect({Response(200, body)})), "1");
+    EXPECT_EQ(*List(Connect({Answered(200, body)})), "1");
     EXPECT_THAT(items_, IsEmpty());
   }
 }
@@ -237,11 +233,11 @@ TEST_F(RestClientTest, AListIsReadInPagesThatKeepTheSelectors) {
   options.field_selector = "metadata.name=x";
   options.page_size = 2;
   const auto version =
-      List(Connect({Response(200, ListBody(R"({"n":1},{"n":2})",
+      List(Connect({Answered(200, PageBody(R"({"n":1},{"n":2})",
                                            R"("resourceVersion":"7","continue":"one+/=")")),
-                    Response(200, ListBody(R"({"n":3},{"n":4})",
+                    Answered(200, PageBody(R"({"n":3},{"n":4})",
                                            R"("resourceVersion":"7","continue":"two")")),
-                    Response(200, ListBody(R"({"n":5})", R"("resourceVersion":"7")"))}),
+                    Answered(200, PageBody(R"({"n":5})", R"("resourceVersion":"7")"))}),
            options);
   ASSERT_TRUE(version.ok()) << version.status();
   EXPECT_EQ(*version, "7");
@@ -257,12 +253,12 @@ TEST_F(RestClientTest, AListIsReadInPagesThatKeepTheSelectors) {
 }
 
 TEST_F(RestClientTest, AllNamespacesAreListedWithoutOne) {
-  Client& client = Connect({Response(200, ListBody("", R"("resourceVersion":"1")"))});
-  ASSERT_TRUE(client
-                  .List(
-                      kApplications, "", {}, [](std::string_view) { return absl::OkStatus(); },
-                      [] {}, context_)
-                  .ok());
+  Client& client = Connect({Answered(200, PageBody("", R"("resourceVersion":"1")"))});
+  ASSERT_TRUE(
+      client
+          .List(
+              kCalled, "", {}, [](std::string_view) { return absl::OkStatus(); }, [] {}, context_)
+          .ok());
   EXPECT_EQ(transport_->sent[0].target, "/apis/argoproj.io/v1alpha1/applications?limit=250");
 }
 
@@ -270,9 +266,9 @@ TEST_F(RestClientTest, APageThatHasExpiredStartsTheListAgainWhole) {
   ListOptions options;
   options.label_selector = "a=b";
   const auto version = List(
-      Connect({Response(200, ListBody(R"({"n":1})", R"("resourceVersion":"7","continue":"x")")),
-               Response(410, ""),
-               Response(200, ListBody(R"({"n":1},{"n":2})", R"("resourceVersion":"9")"))}),
+      Connect({Answered(200, PageBody(R"({"n":1})", R"("resourceVersion":"7","continue":"x")")),
+               Answered(410, ""),
+               Answered(200, PageBody(R"({"n":1},{"n":2})", R"("resourceVersion":"9")"))}),
       options);
   ASSERT_TRUE(version.ok()) << version.status();
   EXPECT_EQ(*version, "9");
@@ -283,10 +279,10 @@ TEST_F(RestClientTest, APageThatHasExpiredStartsTheListAgainWhole) {
 }
 
 TEST_F(RestClientTest, AnExpiryThatStaysIsAnError) {
-  EXPECT_EQ(KindOf(List(Connect({Response(410, "")})).status()), ErrorKind::kExpired);
+  EXPECT_EQ(KindOf(List(Connect({Answered(410, "")})).status()), ErrorKind::kExpired);
   EXPECT_THAT(items_, IsEmpty());
   EXPECT_EQ(
-      KindOf(List(Connect({Response(200, ListBody("", R"("continue":"x")")), Response(410, "")}))
+      KindOf(List(Connect({Answered(200, PageBody("", R"("continue":"x")")), Answered(410, "")}))
                  .status()),
       ErrorKind::kExpired);
   EXPECT_THAT(items_, ElementsAre("restart"));
@@ -294,7 +290,7 @@ TEST_F(RestClientTest, AnExpiryThatStaysIsAnError) {
 
 TEST_F(RestClientTest, AnErrorOnALaterPageIsReturned) {
   EXPECT_EQ(
-      KindOf(List(Connect({Response(200, ListBody("", R"("continue":"x")")), Response(403, "")}))
+      KindOf(List(Connect({Answered(200, PageBody("", R"("continue":"x")")), Answered(403, "")}))
                  .status()),
       ErrorKind::kForbidden);
   EXPECT_THAT(items_, IsEmpty());
@@ -303,9 +299,9 @@ TEST_F(RestClientTest, AnErrorOnALaterPageIsReturned) {
 TEST_F(RestClientTest, AnItemThatIsNotTakenEndsTheList) {
   int seen = 0;
   const auto version =
-      Connect({Response(200, ListBody("{},{},{}", R"("continue":"x")"))})
+      Connect({Answered(200, PageBody("{},{},{}", R"("continue":"x")"))})
           .List(
-              kApplications, "argocd", {},
+              kCalled, "argocd", {},
               [&](std::string_view) {
                 return ++seen < 2 ? absl::OkStatus() : absl::DataLossError("enough");
               },
@@ -319,13 +315,13 @@ TEST_F(RestClientTest, APageSizeOfZeroReadsTheListWhole) {
   ListOptions options;
   options.page_size = 0;
   ASSERT_TRUE(
-      List(Connect({Response(200, ListBody("", R"("resourceVersion":"1")"))}), options).ok());
+      List(Connect({Answered(200, PageBody("", R"("resourceVersion":"1")"))}), options).ok());
   EXPECT_EQ(transport_->sent[0].target, kCollection);
 }
 
 // A server that always continues with the same page must not keep the caller for ever.
 TEST_F(RestClientTest, AListThatDoesNotGoOnIsMalformed) {
-  const auto version = List(Connect({Response(200, ListBody("", R"("continue":"x")"))}));
+  const auto version = List(Connect({Answered(200, PageBody("", R"("continue":"x")"))}));
   EXPECT_EQ(KindOf(version.status()), ErrorKind::kMalformedResponse);
   EXPECT_THAT(transport_->sent, SizeIs(2));
 }
@@ -339,14 +335,14 @@ TEST_F(RestClientTest, WhatIsNoListIsMalformed) {
            R"({"items":[],"metadata":{"continue":7}})", R"({"items":[{}],"metadata":{)",
            R"({"items":[{"a":1)", R"({"items":[{}{}],"metadata":{}})",
            "{\"items\":[{\"a\":\"\xff\"}],\"metadata\":{}}"}) {
-    const auto version = List(Connect({Response(200, body)}));
+    const auto version = List(Connect({Answered(200, body)}));
     EXPECT_EQ(KindOf(version.status()), ErrorKind::kMalformedResponse) << body;
   }
 }
 
 // With everything beneath: configuration, transport, credentials.
 
-class MakeClientTest : public testing::Test {
+class MakeClientTest : public ::testing::Test {
  protected:
   std::unique_ptr<Client> Make(const ScriptedServer& server) {
     config_.server = server.url();
@@ -373,11 +369,11 @@ TEST_F(MakeClientTest, ARotatedTokenIsReadWhenTheServerAsks) {
       },
       ScriptedServer::Tls{authority.Issue("server", "IP:127.0.0.1"), ""});
   const auto client = Make(server);
-  EXPECT_EQ(KindOf(client->Get(kApplications, "argocd", "a", context_).status()),
+  EXPECT_EQ(KindOf(client->Get(kCalled, "argocd", "a", context_).status()),
             ErrorKind::kUnauthorized);
   folder_.Write("token", "second");
-  EXPECT_TRUE(client->JsonPatch(kApplications, "argocd", "a", "[]", context_).ok());
-  EXPECT_TRUE(client->Get(kApplications, "argocd", "a", context_).ok());
+  EXPECT_TRUE(client->JsonPatch(kCalled, "argocd", "a", "[]", context_).ok());
+  EXPECT_TRUE(client->Get(kCalled, "argocd", "a", context_).ok());
   EXPECT_EQ(server.requests().back().Header("User-Agent"), "gantry");
 }
 
@@ -394,7 +390,7 @@ TEST_F(MakeClientTest, RetryAfterOfTheServerIsKept) {
         if (++requests < 3) return connection.Respond(429, "", "Retry-After: 7\r\n");
         connection.Respond(200, "{}");
       });
-  EXPECT_TRUE(Make(server)->JsonPatch(kApplications, "argocd", "a", "[]", context_).ok());
+  EXPECT_TRUE(Make(server)->JsonPatch(kCalled, "argocd", "a", "[]", context_).ok());
   EXPECT_THAT(sleeper.delays, ElementsAre(absl::Seconds(7), absl::Seconds(7)));
 }
 
@@ -407,7 +403,7 @@ TEST_F(MakeClientTest, CancellationEndsACall) {
     server.WaitForRequests(1);
     context_.Cancel();
   });
-  const auto object = client->JsonPatch(kApplications, "argocd", "a", "[]", context_);
+  const auto object = client->JsonPatch(kCalled, "argocd", "a", "[]", context_);
   canceller.join();
   EXPECT_EQ(KindOf(object.status()), ErrorKind::kCancelled);
   EXPECT_FALSE(CertainlyNotWritten(object.status()));
@@ -420,7 +416,7 @@ TEST_F(MakeClientTest, AnUnreachableServerIsNamedWithTheReason) {
   server.emplace([](const ScriptedServer::Request&, ScriptedServer::Connection&) {});
   const auto client = Make(*server);
   server.reset();
-  const auto object = client->JsonPatch(kApplications, "argocd", "a", "[]", context_);
+  const auto object = client->JsonPatch(kCalled, "argocd", "a", "[]", context_);
   EXPECT_EQ(KindOf(object.status()), ErrorKind::kUnreachable);
   EXPECT_TRUE(CertainlyNotWritten(object.status()));
   EXPECT_THAT(std::string(object.status().message()),

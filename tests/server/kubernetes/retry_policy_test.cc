@@ -9,7 +9,7 @@
 namespace gantry::kubernetes {
 namespace {
 
-using testing::ElementsAre;
+using ::testing::ElementsAre;
 
 struct ReasonCase {
   const char* name;
@@ -17,38 +17,42 @@ struct ReasonCase {
   RetryReason reason;
 };
 
-class WhyRetryTest : public testing::TestWithParam<ReasonCase> {};
+class WhyRetryTest : public ::testing::TestWithParam<ReasonCase> {};
 
 TEST_P(WhyRetryTest, IsAsExpected) { EXPECT_EQ(WhyRetry(GetParam().attempt), GetParam().reason); }
 
-AttemptResult Response(ErrorKind kind, int status, std::optional<absl::Duration> retry_after,
-                       bool is_read) {
+AttemptResult AttemptAnswered(ErrorKind kind, int status, std::optional<absl::Duration> retry_after,
+                              bool is_read) {
   return {kind, status, retry_after, is_read};
 }
 AttemptResult NoResponse(ErrorKind kind, bool is_read) { return {kind, 0, std::nullopt, is_read}; }
 
 INSTANTIATE_TEST_SUITE_P(
     All, WhyRetryTest,
-    testing::ValuesIn(std::vector<ReasonCase>{
-        {"TooManyRequestsForAWrite", Response(ErrorKind::kThrottled, 429, absl::Seconds(1), false),
+    ::testing::ValuesIn(std::vector<ReasonCase>{
+        {"TooManyRequestsForAWrite",
+         AttemptAnswered(ErrorKind::kThrottled, 429, absl::Seconds(1), false),
          RetryReason::kServerAsked},
-        {"TooManyRequestsForARead", Response(ErrorKind::kThrottled, 429, absl::Seconds(1), true),
+        {"TooManyRequestsForARead",
+         AttemptAnswered(ErrorKind::kThrottled, 429, absl::Seconds(1), true),
          RetryReason::kServerAsked},
         {"TooManyRequestsWithoutRetryAfter",
-         Response(ErrorKind::kThrottled, 429, std::nullopt, false), RetryReason::kServerAsked},
-        {"UnavailableWithRetryAfterForAWrite",
-         Response(ErrorKind::kThrottled, 503, absl::Seconds(1), false), RetryReason::kServerAsked},
-        {"RetryAfterZeroIsARequestToRetry",
-         Response(ErrorKind::kThrottled, 500, absl::ZeroDuration(), false),
+         AttemptAnswered(ErrorKind::kThrottled, 429, std::nullopt, false),
          RetryReason::kServerAsked},
-        {"ServerErrorWithoutRetryAfter", Response(ErrorKind::kServerError, 500, std::nullopt, true),
+        {"UnavailableWithRetryAfterForAWrite",
+         AttemptAnswered(ErrorKind::kThrottled, 503, absl::Seconds(1), false),
+         RetryReason::kServerAsked},
+        {"RetryAfterZeroIsARequestToRetry",
+         AttemptAnswered(ErrorKind::kThrottled, 500, absl::ZeroDuration(), false),
+         RetryReason::kServerAsked},
+        {"ServerErrorWithoutRetryAfter",
+         AttemptAnswered(ErrorKind::kServerError, 500, std::nullopt, true), RetryReason::kNone},
+        {"RetryAfterOfOtherStatuses",
+         AttemptAnswered(ErrorKind::kConflict, 409, absl::Seconds(1), false), RetryReason::kNone},
+        {"RetryAfterOfNotFound", AttemptAnswered(ErrorKind::kNotFound, 404, absl::Seconds(1), true),
          RetryReason::kNone},
-        {"RetryAfterOfOtherStatuses", Response(ErrorKind::kConflict, 409, absl::Seconds(1), false),
-         RetryReason::kNone},
-        {"RetryAfterOfNotFound", Response(ErrorKind::kNotFound, 404, absl::Seconds(1), true),
-         RetryReason::kNone},
-        {"AResourceVersionTooLarge", Response(ErrorKind::kExpired, 504, absl::Seconds(1), true),
-         RetryReason::kNone},
+        {"AResourceVersionTooLarge",
+         AttemptAnswered(ErrorKind::kExpired, 504, absl::Seconds(1), true), RetryReason::kNone},
         {"LostConnectionForARead", NoResponse(ErrorKind::kUnreachable, true),
          RetryReason::kTransport},
         {"LostConnectionForAWrite", NoResponse(ErrorKind::kUnreachable, false), RetryReason::kNone},
@@ -56,7 +60,7 @@ INSTANTIATE_TEST_SUITE_P(
          RetryReason::kTransport},
         {"SlowAttemptForAWrite", NoResponse(ErrorKind::kDeadlineExceeded, false),
          RetryReason::kNone},
-        {"MalformedResponse", Response(ErrorKind::kMalformedResponse, 0, std::nullopt, true),
+        {"MalformedResponse", AttemptAnswered(ErrorKind::kMalformedResponse, 0, std::nullopt, true),
          RetryReason::kNone},
         {"Cancelled", NoResponse(ErrorKind::kCancelled, true), RetryReason::kNone},
         {"NoCredentials", NoResponse(ErrorKind::kUnauthorized, true), RetryReason::kNone},

@@ -10,8 +10,8 @@
 namespace gantry::kubernetes {
 namespace {
 
-using testing::HasSubstr;
-using testing::Not;
+using ::testing::HasSubstr;
+using ::testing::Not;
 
 struct GoodCase {
   std::string url;

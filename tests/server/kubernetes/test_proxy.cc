@@ -15,7 +15,7 @@
 namespace gantry::kubernetes {
 namespace {
 
-void Require(bool condition, const char* what) {
+void RequireOfProxy(bool condition, const char* what) {
   if (condition) return;
   std::perror(what);
   std::abort();
@@ -48,13 +48,14 @@ void Send(int fd, std::string_view bytes) {
 }  // namespace
 
 TestProxy::TestProxy(int target_port) : target_port_(target_port) {
-  Require(pipe(stop_) == 0, "pipe");
+  RequireOfProxy(pipe(stop_) == 0, "pipe");
   listener_ = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
   sockaddr_in address = Loopback(0);
   socklen_t size = sizeof address;
-  Require(bind(listener_, reinterpret_cast<sockaddr*>(&address), size) == 0, "bind");
-  Require(listen(listener_, 16) == 0, "listen");
-  Require(getsockname(listener_, reinterpret_cast<sockaddr*>(&address), &size) == 0, "getsockname");
+  RequireOfProxy(bind(listener_, reinterpret_cast<sockaddr*>(&address), size) == 0, "bind");
+  RequireOfProxy(listen(listener_, 16) == 0, "listen");
+  RequireOfProxy(getsockname(listener_, reinterpret_cast<sockaddr*>(&address), &size) == 0,
+                 "getsockname");
   port_ = ntohs(address.sin_port);
   acceptor_ = std::thread([this] { Accept(); });
 }

@@ -12,7 +12,7 @@
 namespace gantry::kubernetes {
 namespace {
 
-using testing::HasSubstr;
+using ::testing::HasSubstr;
 
 std::string Padded(std::string text) {
   text.reserve(text.size() + kJsonPadding);
@@ -27,7 +27,7 @@ struct LineCase {
 };
 void PrintTo(const LineCase& test, std::ostream* out) { *out << test.name; }
 
-class LineTest : public testing::TestWithParam<LineCase> {};
+class LineTest : public ::testing::TestWithParam<LineCase> {};
 
 TEST_P(LineTest, IsReadWithoutCopying) {
   const std::string line = Padded(GetParam().line);
@@ -42,7 +42,7 @@ TEST_P(LineTest, IsReadWithoutCopying) {
 
 INSTANTIATE_TEST_SUITE_P(
     All, LineTest,
-    testing::ValuesIn(std::vector<LineCase>{
+    ::testing::ValuesIn(std::vector<LineCase>{
         {"Added", R"({"type":"ADDED","object":{"a":[1,{}]}})", WatchEvent::Type::kAdded,
          R"({"a":[1,{}]})"},
         {"Modified", R"({"type":"MODIFIED","object":{}})", WatchEvent::Type::kModified, "{}"},

@@ -16,7 +16,7 @@ using ::testing::HasSubstr;
 
 std::string NoMetrics() { return ""; }
 
-class AdminServerTest : public testing::Test {
+class AdminServerTest : public ::testing::Test {
  protected:
   AdminServerTest() {
     auto admin = AdminServer::Start(
@@ -46,7 +46,7 @@ struct Page {
 
 void PrintTo(const Page& page, std::ostream* out) { *out << page.name; }
 
-class PageTest : public AdminServerTest, public testing::WithParamInterface<Page> {};
+class PageTest : public AdminServerTest, public ::testing::WithParamInterface<Page> {};
 
 TEST_P(PageTest, Answers) {
   const Page& page = GetParam();
@@ -63,26 +63,26 @@ using Phase = ServingState::Phase;
 
 INSTANTIATE_TEST_SUITE_P(
     Table, PageTest,
-    testing::Values(Page{"LiveFromTheStart", Phase::kStarting, "not filled", "/livez", 200, "ok"},
-                    Page{"LiveWhileDraining", Phase::kDraining, "not filled", "/livez", 200, "ok"},
-                    Page{"LiveVerbose", Phase::kServing, "", "/livez?verbose", 200,
-                         "[+]ping ok\nlivez check passed\n"},
-                    Page{"NotReadyAtTheStart", Phase::kStarting, "", "/readyz", 503,
-                         "not serving yet"},
-                    Page{"Ready", Phase::kServing, "", "/readyz", 200, "ok"},
-                    Page{"NotReadyWhileDraining", Phase::kDraining, "", "/readyz", 503, "draining"},
-                    Page{"AllReasons", Phase::kStarting, "not filled", "/readyz", 503,
-                         "not serving yet; not filled"},
-                    Page{"ReadyVerbose", Phase::kServing, "", "/readyz?verbose", 200,
-                         "[+]serving ok\n[+]caches ok\nreadyz check passed\n"},
-                    Page{"NotReadyVerbose", Phase::kServing, "not filled", "/readyz?verbose=1", 503,
-                         "[+]serving ok\n[-]caches failed: not filled\nreadyz check failed\n"},
-                    Page{"Unknown", Phase::kServing, "", "/metricz", 404,
-                         "There is no such page. There are:\n/livez\n/readyz\n/metrics\n"},
-                    Page{"Root", Phase::kServing, "", "/", 404,
-                         "There is no such page. There are:\n/livez\n/readyz\n/metrics\n"},
-                    Page{"PathsAreExact", Phase::kServing, "", "/livez/", 404,
-                         "There is no such page. There are:\n/livez\n/readyz\n/metrics\n"}),
+    ::testing::Values(
+        Page{"LiveFromTheStart", Phase::kStarting, "not filled", "/livez", 200, "ok"},
+        Page{"LiveWhileDraining", Phase::kDraining, "not filled", "/livez", 200, "ok"},
+        Page{"LiveVerbose", Phase::kServing, "", "/livez?verbose", 200,
+             "[+]ping ok\nlivez check passed\n"},
+        Page{"NotReadyAtTheStart", Phase::kStarting, "", "/readyz", 503, "not serving yet"},
+        Page{"Ready", Phase::kServing, "", "/readyz", 200, "ok"},
+        Page{"NotReadyWhileDraining", Phase::kDraining, "", "/readyz", 503, "draining"},
+        Page{"AllReasons", Phase::kStarting, "not filled", "/readyz", 503,
+             "not serving yet; not filled"},
+        Page{"ReadyVerbose", Phase::kServing, "", "/readyz?verbose", 200,
+             "[+]serving ok\n[+]caches ok\nreadyz check passed\n"},
+        Page{"NotReadyVerbose", Phase::kServing, "not filled", "/readyz?verbose=1", 503,
+             "[+]serving ok\n[-]caches failed: not filled\nreadyz check failed\n"},
+        Page{"Unknown", Phase::kServing, "", "/metricz", 404,
+             "There is no such page. There are:\n/livez\n/readyz\n/metrics\n"},
+        Page{"Root", Phase::kServing, "", "/", 404,
+             "There is no such page. There are:\n/livez\n/readyz\n/metrics\n"},
+        Page{"PathsAreExact", Phase::kServing, "", "/livez/", 404,
+             "There is no such page. There are:\n/livez\n/readyz\n/metrics\n"}),
     [](const auto& page) { return page.param.name; });
 
 TEST_F(AdminServerTest, MetricsAreReadAnewByEachScrape) {

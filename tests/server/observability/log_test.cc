@@ -36,7 +36,7 @@ struct Line {
 
 void PrintTo(const Line& line, std::ostream* out) { *out << line.name; }
 
-class FormatLogLineTest : public testing::TestWithParam<Line> {};
+class FormatLogLineTest : public ::testing::TestWithParam<Line> {};
 
 TEST_P(FormatLogLineTest, Renders) {
   const Line& line = GetParam();
@@ -49,7 +49,7 @@ const std::string kTextStart = "2023-11-14T22:13:20.042Z INFO ";
 
 INSTANTIATE_TEST_SUITE_P(
     Table, FormatLogLineTest,
-    testing::Values(
+    ::testing::Values(
         Line{"JsonPlain", LogFormat::kJson, "hello", "v", kJsonStart + R"("hello","k":"v"})"},
         Line{"JsonQuote", LogFormat::kJson, "a\"b", "\",\"level\":\"error",
              kJsonStart + R"("a\"b","k":"\",\"level\":\"error"})"},

@@ -15,10 +15,10 @@ namespace {
 
 using ::testing::HasSubstr;
 
-class PortFileTest : public testing::Test {
+class PortFileTest : public ::testing::Test {
  protected:
   void SetUp() override {
-    std::string folder = testing::TempDir() + "/port-file-XXXXXX";
+    std::string folder = ::testing::TempDir() + "/port-file-XXXXXX";
     ASSERT_NE(mkdtemp(folder.data()), nullptr);
     folder_ = folder;
   }

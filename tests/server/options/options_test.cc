@@ -73,7 +73,7 @@ struct Given {
 
 void PrintTo(const Given& given, std::ostream* out) { *out << given.flag << "=" << given.value; }
 
-class GivenTest : public testing::TestWithParam<Given> {};
+class GivenTest : public ::testing::TestWithParam<Given> {};
 
 TEST_P(GivenTest, AsAFlag) {
   const Given& given = GetParam();
@@ -104,65 +104,64 @@ TEST_P(GivenTest, IsInTheHelp) {
 
 INSTANTIATE_TEST_SUITE_P(
     Table, GivenTest,
-    testing::Values(Given{"--listen", "GANTRY_LISTEN", "[::]:0",
-                          [](const Options& o) {
-                            return o.listen == Address{"::", 0};
-                          }},
-                    Given{"--admin-listen", "GANTRY_ADMIN_LISTEN", "localhost:65535",
-                          [](const Options& o) {
-                            return o.admin_listen == Address{"localhost", 65535};
-                          }},
-                    Given{"--kubeconfig", "GANTRY_KUBECONFIG", "/a b/c",
-                          [](const Options& o) { return o.kubeconfig == "/a b/c"; }},
-                    Given{"--context", "GANTRY_CONTEXT", "kind",
-                          [](const Options& o) { return o.context == "kind"; }},
-                    Given{"--argocd-kubeconfig", "GANTRY_ARGOCD_KUBECONFIG", "x",
-                          [](const Options& o) { return o.argocd_kubeconfig == "x"; }},
-                    Given{"--argocd-context", "GANTRY_ARGOCD_CONTEXT", "y",
-                          [](const Options& o) { return o.argocd_context == "y"; }},
-                    Given{"--argocd-namespace", "GANTRY_ARGOCD_NAMESPACE", "gitops",
-                          [](const Options& o) {
-                            return o.argocd_namespace == "gitops" &&
-                                   o.watch_namespaces == std::vector<std::string>{"gitops"};
-                          }},
-                    Given{"--watch-namespaces", "GANTRY_WATCH_NAMESPACES", "a, b,a,c-1",
-                          [](const Options& o) {
-                            return !o.watch_all_namespaces &&
-                                   o.watch_namespaces == std::vector<std::string>{"a", "b", "c-1"};
-                          }},
-                    Given{"--watch-namespaces", "GANTRY_WATCH_NAMESPACES", "*",
-                          [](const Options& o) {
-                            return o.watch_all_namespaces && o.watch_namespaces.empty();
-                          }},
-                    Given{"--stage-namespace", "GANTRY_STAGE_NAMESPACE", "gantry",
-                          [](const Options& o) { return o.stage_namespace == "gantry"; }},
-                    Given{"--staleness-limit", "GANTRY_STALENESS_LIMIT", "90s",
-                          [](const Options& o) { return o.staleness_limit == absl::Seconds(90); }},
-                    Given{"--max-sync-attempts", "GANTRY_MAX_SYNC_ATTEMPTS", "1",
-                          [](const Options& o) { return o.max_sync_attempts == 1; }},
-                    Given{
-                        "--operation-initiator", "GANTRY_OPERATION_INITIATOR", "Gantry (prod)",
-                        [](const Options& o) { return o.operation_initiator == "Gantry (prod)"; }},
-                    Given{"--max-wait", "GANTRY_MAX_WAIT", "0s",
-                          [](const Options& o) { return o.max_wait == absl::ZeroDuration(); }},
-                    Given{"--step-workers", "GANTRY_STEP_WORKERS", "1024",
-                          [](const Options& o) { return o.step_workers == 1024; }},
-                    Given{"--kube-qps", "GANTRY_KUBE_QPS", "7",
-                          [](const Options& o) { return o.kube_qps == 7; }},
-                    Given{"--kube-burst", "GANTRY_KUBE_BURST", "8",
-                          [](const Options& o) { return o.kube_burst == 8; }},
-                    Given{"--drain-timeout", "GANTRY_DRAIN_TIMEOUT", "1h",
-                          [](const Options& o) { return o.drain_timeout == absl::Hours(1); }},
-                    Given{"--log-level", "GANTRY_LOG_LEVEL", "debug",
-                          [](const Options& o) { return o.log_level == LogLevel::kDebug; }},
-                    Given{"--log-level", "GANTRY_LOG_LEVEL", "warn",
-                          [](const Options& o) { return o.log_level == LogLevel::kWarning; }},
-                    Given{"--log-level", "GANTRY_LOG_LEVEL", "error",
-                          [](const Options& o) { return o.log_level == LogLevel::kError; }},
-                    Given{"--log-format", "GANTRY_LOG_FORMAT", "text",
-                          [](const Options& o) { return o.log_format == LogFormat::kText; }},
-                    Given{"--port-file", "GANTRY_PORT_FILE", "/run/ports",
-                          [](const Options& o) { return o.port_file == "/run/ports"; }}));
+    ::testing::Values(
+        Given{"--listen", "GANTRY_LISTEN", "[::]:0",
+              [](const Options& o) {
+                return o.listen == Address{"::", 0};
+              }},
+        Given{"--admin-listen", "GANTRY_ADMIN_LISTEN", "localhost:65535",
+              [](const Options& o) {
+                return o.admin_listen == Address{"localhost", 65535};
+              }},
+        Given{"--kubeconfig", "GANTRY_KUBECONFIG", "/a b/c",
+              [](const Options& o) { return o.kubeconfig == "/a b/c"; }},
+        Given{"--context", "GANTRY_CONTEXT", "kind",
+              [](const Options& o) { return o.context == "kind"; }},
+        Given{"--argocd-kubeconfig", "GANTRY_ARGOCD_KUBECONFIG", "x",
+              [](const Options& o) { return o.argocd_kubeconfig == "x"; }},
+        Given{"--argocd-context", "GANTRY_ARGOCD_CONTEXT", "y",
+              [](const Options& o) { return o.argocd_context == "y"; }},
+        Given{"--argocd-namespace", "GANTRY_ARGOCD_NAMESPACE", "gitops",
+              [](const Options& o) {
+                return o.argocd_namespace == "gitops" &&
+                       o.watch_namespaces == std::vector<std::string>{"gitops"};
+              }},
+        Given{"--watch-namespaces", "GANTRY_WATCH_NAMESPACES", "a, b,a,c-1",
+              [](const Options& o) {
+                return !o.watch_all_namespaces &&
+                       o.watch_namespaces == std::vector<std::string>{"a", "b", "c-1"};
+              }},
+        Given{
+            "--watch-namespaces", "GANTRY_WATCH_NAMESPACES", "*",
+            [](const Options& o) { return o.watch_all_namespaces && o.watch_namespaces.empty(); }},
+        Given{"--stage-namespace", "GANTRY_STAGE_NAMESPACE", "gantry",
+              [](const Options& o) { return o.stage_namespace == "gantry"; }},
+        Given{"--staleness-limit", "GANTRY_STALENESS_LIMIT", "90s",
+              [](const Options& o) { return o.staleness_limit == absl::Seconds(90); }},
+        Given{"--max-sync-attempts", "GANTRY_MAX_SYNC_ATTEMPTS", "1",
+              [](const Options& o) { return o.max_sync_attempts == 1; }},
+        Given{"--operation-initiator", "GANTRY_OPERATION_INITIATOR", "Gantry (prod)",
+              [](const Options& o) { return o.operation_initiator == "Gantry (prod)"; }},
+        Given{"--max-wait", "GANTRY_MAX_WAIT", "0s",
+              [](const Options& o) { return o.max_wait == absl::ZeroDuration(); }},
+        Given{"--step-workers", "GANTRY_STEP_WORKERS", "1024",
+              [](const Options& o) { return o.step_workers == 1024; }},
+        Given{"--kube-qps", "GANTRY_KUBE_QPS", "7",
+              [](const Options& o) { return o.kube_qps == 7; }},
+        Given{"--kube-burst", "GANTRY_KUBE_BURST", "8",
+              [](const Options& o) { return o.kube_burst == 8; }},
+        Given{"--drain-timeout", "GANTRY_DRAIN_TIMEOUT", "1h",
+              [](const Options& o) { return o.drain_timeout == absl::Hours(1); }},
+        Given{"--log-level", "GANTRY_LOG_LEVEL", "debug",
+              [](const Options& o) { return o.log_level == LogLevel::kDebug; }},
+        Given{"--log-level", "GANTRY_LOG_LEVEL", "warn",
+              [](const Options& o) { return o.log_level == LogLevel::kWarning; }},
+        Given{"--log-level", "GANTRY_LOG_LEVEL", "error",
+              [](const Options& o) { return o.log_level == LogLevel::kError; }},
+        Given{"--log-format", "GANTRY_LOG_FORMAT", "text",
+              [](const Options& o) { return o.log_format == LogFormat::kText; }},
+        Given{"--port-file", "GANTRY_PORT_FILE", "/run/ports",
+              [](const Options& o) { return o.port_file == "/run/ports"; }}));
 
 TEST(Options, AFlagWinsOverTheEnvironment) {
   const auto result = Parse({"--context", "flag"}, In({{"GANTRY_CONTEXT", "variable"}}), false);
@@ -192,7 +191,7 @@ struct Mistake {
 
 void PrintTo(const Mistake& mistake, std::ostream* out) { *out << mistake.name; }
 
-class MistakeTest : public testing::TestWithParam<Mistake> {};
+class MistakeTest : public ::testing::TestWithParam<Mistake> {};
 
 TEST_P(MistakeTest, IsTold) {
   const ParseResult result = ParseFlags(GetParam().arguments);
@@ -210,7 +209,7 @@ const std::string kShortDuration =
 
 INSTANTIATE_TEST_SUITE_P(
     Table, MistakeTest,
-    testing::Values(
+    ::testing::Values(
         Mistake{"NoPort", {"--listen=localhost"}, "--listen is \"localhost\"" + kAddress},
         Mistake{"NoHost", {"--listen=:80"}, "--listen is \":80\"" + kAddress},
         Mistake{"PortTooLarge", {"--listen=a:65536"}, "--listen is \"a:65536\"" + kAddress},
@@ -320,7 +319,7 @@ TEST(Options, HelpIsGivenWhateverElseIsWrong) {
 
 TEST(Options, Version) {
   const ParseResult result = ParseFlags({"--version"});
-  EXPECT_THAT(result.text, testing::MatchesRegex("gantry-server [0-9]+\\.[0-9]+\\.[0-9]+\n"));
+  EXPECT_THAT(result.text, ::testing::MatchesRegex("gantry-server [0-9]+\\.[0-9]+\\.[0-9]+\n"));
   EXPECT_FALSE(result.options.has_value());
 }
 

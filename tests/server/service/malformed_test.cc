@@ -49,7 +49,7 @@ std::string NotUtf8InConfig() {
   return Delimited(6, Delimited(1, Delimited(1, "k\xff") + Delimited(2, "")));
 }
 
-class DescribeMalformedTest : public testing::TestWithParam<Case> {};
+class DescribeMalformedTest : public ::testing::TestWithParam<Case> {};
 
 TEST_P(DescribeMalformedTest, NamesWhatIsAtFault) {
   const google::protobuf::LogSilencer quiet;
@@ -66,7 +66,7 @@ TEST_P(DescribeMalformedTest, NamesWhatIsAtFault) {
 
 INSTANTIATE_TEST_SUITE_P(
     Table, DescribeMalformedTest,
-    testing::Values(
+    ::testing::Values(
         Case{"StringNotUtf8", Delimited(1, "p\xff"), {{"project", "not UTF-8"}}},
         Case{"SeveralFields",
              Delimited(1, "\xff") + Delimited(2, "fine") + Delimited(3, "\xc3") + NotUtf8InConfig(),

@@ -98,10 +98,10 @@ class Program {
   std::string output_;
 };
 
-class ProcessTest : public testing::Test {
+class ProcessTest : public ::testing::Test {
  protected:
   void SetUp() override {
-    std::string folder = testing::TempDir() + "/process-XXXXXX";
+    std::string folder = ::testing::TempDir() + "/process-XXXXXX";
     ASSERT_NE(mkdtemp(folder.data()), nullptr);
     folder_ = folder;
     // Nothing answers there, and nothing has to.

@@ -52,7 +52,7 @@ Details Decode(const grpc::Status& status) {
   return details;
 }
 
-struct Case {
+struct StatusCase {
   std::string name;
   absl::Status status;
   grpc::StatusCode code;
@@ -60,7 +60,7 @@ struct Case {
   std::optional<double> retry_seconds;
 };
 
-void PrintTo(const Case& c, std::ostream* out) { *out << c.name; }
+void PrintTo(const StatusCase& c, std::ostream* out) { *out << c.name; }
 
 absl::Status With(absl::Status status, std::string reason,
                   std::optional<absl::Duration> delay = std::nullopt) {
@@ -70,10 +70,10 @@ absl::Status With(absl::Status status, std::string reason,
   return base::WithErrorInfo(std::move(status), info);
 }
 
-class ToGrpcStatusTest : public testing::TestWithParam<Case> {};
+class ToGrpcStatusTest : public ::testing::TestWithParam<StatusCase> {};
 
 TEST_P(ToGrpcStatusTest, CarriesCodeMessageAndDetails) {
-  const Case& c = GetParam();
+  const StatusCase& c = GetParam();
   const grpc::Status status = ToGrpcStatus(c.status);
   EXPECT_EQ(status.error_code(), c.code);
   EXPECT_EQ(status.error_message(), "why");
@@ -93,42 +93,47 @@ TEST_P(ToGrpcStatusTest, CarriesCodeMessageAndDetails) {
 
 INSTANTIATE_TEST_SUITE_P(
     Table, ToGrpcStatusTest,
-    testing::Values(
-        Case{"Cancelled", absl::CancelledError("why"), grpc::StatusCode::CANCELLED, "CANCELLED",
-             std::nullopt},
-        Case{"DeadlineExceeded", absl::DeadlineExceededError("why"),
-             grpc::StatusCode::DEADLINE_EXCEEDED, "DEADLINE_EXCEEDED", std::nullopt},
-        Case{"InvalidArgument", absl::InvalidArgumentError("why"),
-             grpc::StatusCode::INVALID_ARGUMENT, "INVALID_ARGUMENT", std::nullopt},
-        Case{"NotFound", absl::NotFoundError("why"), grpc::StatusCode::NOT_FOUND, "NOT_FOUND",
-             std::nullopt},
-        Case{"PermissionDenied", absl::PermissionDeniedError("why"),
-             grpc::StatusCode::PERMISSION_DENIED, "PERMISSION_DENIED", std::nullopt},
-        Case{"Unauthenticated", absl::UnauthenticatedError("why"),
-             grpc::StatusCode::UNAUTHENTICATED, "UNAUTHENTICATED", std::nullopt},
-        Case{"Unimplemented", absl::UnimplementedError("why"), grpc::StatusCode::UNIMPLEMENTED,
-             "UNIMPLEMENTED", std::nullopt},
-        Case{"Internal", absl::InternalError("why"), grpc::StatusCode::INTERNAL, "INTERNAL",
-             std::nullopt},
-        Case{"UnavailableAlwaysSaysWhen", absl::UnavailableError("why"),
-             grpc::StatusCode::UNAVAILABLE, "UNAVAILABLE", 1.0},
-        Case{"ResourceExhaustedAlwaysSaysWhen", absl::ResourceExhaustedError("why"),
-             grpc::StatusCode::RESOURCE_EXHAUSTED, "RESOURCE_EXHAUSTED", 1.0},
-        Case{"ReasonWithoutDelay", With(absl::UnavailableError("why"), "KUBERNETES_UNREACHABLE"),
-             grpc::StatusCode::UNAVAILABLE, "KUBERNETES_UNREACHABLE", 1.0},
-        Case{"ReasonAndDelay",
-             With(absl::UnavailableError("why"), "KUBERNETES_THROTTLED", absl::Milliseconds(2500)),
-             grpc::StatusCode::UNAVAILABLE, "KUBERNETES_THROTTLED", 2.5},
-        Case{"DelayWithoutReason", With(absl::UnavailableError("why"), "", absl::Seconds(7)),
-             grpc::StatusCode::UNAVAILABLE, "UNAVAILABLE", 7.0},
-        Case{"DelayOfAnotherCode", With(absl::AbortedError("why"), "CONFLICT", absl::Seconds(3)),
-             grpc::StatusCode::ABORTED, "CONFLICT", 3.0},
-        Case{"NegativeDelayIsNone", With(absl::UnavailableError("why"), "A", -absl::Seconds(3)),
-             grpc::StatusCode::UNAVAILABLE, "A", 0.0},
-        Case{"EndlessDelayIsAnHour", With(absl::UnavailableError("why"), "A", absl::Hours(100'000)),
-             grpc::StatusCode::UNAVAILABLE, "A", 3600.0},
-        Case{"ReasonOfNotFound", With(absl::NotFoundError("why"), "STAGE_NOT_FOUND"),
-             grpc::StatusCode::NOT_FOUND, "STAGE_NOT_FOUND", std::nullopt}),
+    ::testing::Values(
+        StatusCase{"Cancelled", absl::CancelledError("why"), grpc::StatusCode::CANCELLED,
+                   "CANCELLED", std::nullopt},
+        StatusCase{"DeadlineExceeded", absl::DeadlineExceededError("why"),
+                   grpc::StatusCode::DEADLINE_EXCEEDED, "DEADLINE_EXCEEDED", std::nullopt},
+        StatusCase{"InvalidArgument", absl::InvalidArgumentError("why"),
+                   grpc::StatusCode::INVALID_ARGUMENT, "INVALID_ARGUMENT", std::nullopt},
+        StatusCase{"NotFound", absl::NotFoundError("why"), grpc::StatusCode::NOT_FOUND, "NOT_FOUND",
+                   std::nullopt},
+        StatusCase{"PermissionDenied", absl::PermissionDeniedError("why"),
+                   grpc::StatusCode::PERMISSION_DENIED, "PERMISSION_DENIED", std::nullopt},
+        StatusCase{"Unauthenticated", absl::UnauthenticatedError("why"),
+                   grpc::StatusCode::UNAUTHENTICATED, "UNAUTHENTICATED", std::nullopt},
+        StatusCase{"Unimplemented", absl::UnimplementedError("why"),
+                   grpc::StatusCode::UNIMPLEMENTED, "UNIMPLEMENTED", std::nullopt},
+        StatusCase{"Internal", absl::InternalError("why"), grpc::StatusCode::INTERNAL, "INTERNAL",
+                   std::nullopt},
+        StatusCase{"UnavailableAlwaysSaysWhen", absl::UnavailableError("why"),
+                   grpc::StatusCode::UNAVAILABLE, "UNAVAILABLE", 1.0},
+        StatusCase{"ResourceExhaustedAlwaysSaysWhen", absl::ResourceExhaustedError("why"),
+                   grpc::StatusCode::RESOURCE_EXHAUSTED, "RESOURCE_EXHAUSTED", 1.0},
+        StatusCase{"ReasonWithoutDelay",
+                   With(absl::UnavailableError("why"), "KUBERNETES_UNREACHABLE"),
+                   grpc::StatusCode::UNAVAILABLE, "KUBERNETES_UNREACHABLE", 1.0},
+        StatusCase{
+            "ReasonAndDelay",
+            With(absl::UnavailableError("why"), "KUBERNETES_THROTTLED", absl::Milliseconds(2500)),
+            grpc::StatusCode::UNAVAILABLE, "KUBERNETES_THROTTLED", 2.5},
+        StatusCase{"DelayWithoutReason", With(absl::UnavailableError("why"), "", absl::Seconds(7)),
+                   grpc::StatusCode::UNAVAILABLE, "UNAVAILABLE", 7.0},
+        StatusCase{"DelayOfAnotherCode",
+                   With(absl::AbortedError("why"), "CONFLICT", absl::Seconds(3)),
+                   grpc::StatusCode::ABORTED, "CONFLICT", 3.0},
+        StatusCase{"NegativeDelayIsNone",
+                   With(absl::UnavailableError("why"), "A", -absl::Seconds(3)),
+                   grpc::StatusCode::UNAVAILABLE, "A", 0.0},
+        StatusCase{"EndlessDelayIsAnHour",
+                   With(absl::UnavailableError("why"), "A", absl::Hours(100'000)),
+                   grpc::StatusCode::UNAVAILABLE, "A", 3600.0},
+        StatusCase{"ReasonOfNotFound", With(absl::NotFoundError("why"), "STAGE_NOT_FOUND"),
+                   grpc::StatusCode::NOT_FOUND, "STAGE_NOT_FOUND", std::nullopt}),
     [](const auto& c) { return c.param.name; });
 
 TEST(ToGrpcStatus, OfOkIsOkWithoutDetails) {

@@ -30,14 +30,14 @@ v1::RunStepRequest GoodRequest() {
   return request;
 }
 
-struct Case {
+struct ValidationCase {
   std::string name;
   std::function<void(v1::RunStepRequest&)> change;
   std::string field;        // empty: nothing is wrong
   std::string description;  // part of it
 };
 
-void PrintTo(const Case& c, std::ostream* out) { *out << c.name; }
+void PrintTo(const ValidationCase& c, std::ostream* out) { *out << c.name; }
 
 void SetWait(v1::RunStepRequest& request, std::int64_t seconds, std::int32_t nanos) {
   request.mutable_wait()->set_seconds(seconds);
@@ -50,10 +50,10 @@ google::protobuf::Value Number(double number) {
   return value;
 }
 
-class ValidateRunStepTest : public testing::TestWithParam<Case> {};
+class ValidateRunStepTest : public ::testing::TestWithParam<ValidationCase> {};
 
 TEST_P(ValidateRunStepTest, Says) {
-  const Case& c = GetParam();
+  const ValidationCase& c = GetParam();
   v1::RunStepRequest request = GoodRequest();
   c.change(request);
   const auto violations = ValidateRunStep(request, kKinds, absl::Minutes(10));
@@ -72,111 +72,125 @@ constexpr double kInfinity = std::numeric_limits<double>::infinity();
 
 INSTANTIATE_TEST_SUITE_P(
     Names, ValidateRunStepTest,
-    testing::Values(
-        Case{"Good", [](R) {}, "", ""},
-        Case{"NoProject", [](R r) { r.clear_project(); }, "project", "is required; expected a DNS"},
-        Case{"ProjectUpperCase", [](R r) { r.set_project("Team"); }, "project", "found \"Team\""},
-        Case{"ProjectWithDot", [](R r) { r.set_project("a.b"); }, "project", "found \"a.b\""},
-        Case{"ProjectOf63", [](R r) { r.set_project(std::string(63, 'a')); }, "", ""},
-        Case{"ProjectOf64", [](R r) { r.set_project(std::string(64, 'a')); }, "project",
-             "1 to 63 lower-case letters"},
-        Case{"LongValueIsCut", [](R r) { r.set_project(std::string(1000, 'A')); }, "project",
-             "AAA...\""},
-        Case{"NoStage", [](R r) { r.clear_stage(); }, "stage", "is required; expected a DNS"},
-        Case{"StageWithDots", [](R r) { r.set_stage("prod.eu.1"); }, "", ""},
-        Case{"StageWithEmptyPart", [](R r) { r.set_stage("prod..eu"); }, "stage",
-             "found \"prod..eu\""},
-        Case{"ProjectAndStageOf252", [](R r) { r.set_stage(std::string(246, 's')); }, "", ""},
-        Case{"ProjectAndStageOf253", [](R r) { r.set_stage(std::string(247, 's')); }, "stage",
-             "at most 252 characters together with the project, found 253"},
-        Case{"NoPromotion", [](R r) { r.clear_promotion(); }, "promotion", "is required"},
-        Case{"PromotionOf253", [](R r) { r.set_promotion(std::string(253, 'p')); }, "", ""},
-        Case{"PromotionOf254", [](R r) { r.set_promotion(std::string(254, 'p')); }, "promotion",
-             "at most 253 characters, found 254"},
-        Case{"PromotionOf253Umlauts",
-             [](R r) {
-               std::string name;
-               for (int i = 0; i < 253; ++i) name += "\xc3\xa4";
-               r.set_promotion(name);
-             },
-             "", ""},
-        Case{"PromotionWithBlank", [](R r) { r.set_promotion("Release 7 / eu"); }, "", ""},
-        Case{"PromotionWithLineFeed", [](R r) { r.set_promotion("a\nb"); }, "promotion",
-             "no control characters"},
-        Case{"PromotionWithNul", [](R r) { r.set_promotion(std::string("a\0b", 3)); }, "promotion",
-             "no control characters"},
-        Case{"PromotionWithC1", [](R r) { r.set_promotion("a\xc2\x85"); }, "promotion",
-             "no control characters"},
-        Case{"NoStep", [](R r) { r.clear_step(); }, "", ""},
-        Case{"StepOf253", [](R r) { r.set_step(std::string(253, 's')); }, "", ""},
-        Case{"StepOf254", [](R r) { r.set_step(std::string(254, 's')); }, "step",
-             "at most 253 characters, found 254"},
-        Case{"StepWithTab", [](R r) { r.set_step("a\tb"); }, "step", "no control characters"},
-        Case{"NoUses", [](R r) { r.clear_uses(); }, "uses",
-             "is required; expected one of argocd-update, argocd-wait"},
-        Case{"UsesUnknown", [](R r) { r.set_uses("argocd-delete"); }, "uses",
-             "expected one of argocd-update, argocd-wait; found \"argocd-delete\""},
-        Case{"UsesCaseMatters", [](R r) { r.set_uses("ArgoCD-Update"); }, "uses", "expected one"},
-        Case{"NoActor", [](R r) { r.clear_actor(); }, "", ""},
-        Case{"ActorOf254", [](R r) { r.set_actor(std::string(254, 'a')); }, "actor",
-             "at most 253 characters, found 254"},
-        Case{"ActorWithEscape", [](R r) { r.set_actor("\x1b[2J"); }, "actor",
-             "no control characters"}),
+    ::testing::Values(
+        ValidationCase{"Good", [](R) {}, "", ""},
+        ValidationCase{"NoProject", [](R r) { r.clear_project(); }, "project",
+                       "is required; expected a DNS"},
+        ValidationCase{"ProjectUpperCase", [](R r) { r.set_project("Team"); }, "project",
+                       "found \"Team\""},
+        ValidationCase{"ProjectWithDot", [](R r) { r.set_project("a.b"); }, "project",
+                       "found \"a.b\""},
+        ValidationCase{"ProjectOf63", [](R r) { r.set_project(std::string(63, 'a')); }, "", ""},
+        ValidationCase{"ProjectOf64", [](R r) { r.set_project(std::string(64, 'a')); }, "project",
+                       "1 to 63 lower-case letters"},
+        ValidationCase{"LongValueIsCut", [](R r) { r.set_project(std::string(1000, 'A')); },
+                       "project", "AAA...\""},
+        ValidationCase{"NoStage", [](R r) { r.clear_stage(); }, "stage",
+                       "is required; expected a DNS"},
+        ValidationCase{"StageWithDots", [](R r) { r.set_stage("prod.eu.1"); }, "", ""},
+        ValidationCase{"StageWithEmptyPart", [](R r) { r.set_stage("prod..eu"); }, "stage",
+                       "found \"prod..eu\""},
+        ValidationCase{"ProjectAndStageOf252", [](R r) { r.set_stage(std::string(246, 's')); }, "",
+                       ""},
+        ValidationCase{"ProjectAndStageOf253", [](R r) { r.set_stage(std::string(247, 's')); },
+                       "stage", "at most 252 characters together with the project, found 253"},
+        ValidationCase{"NoPromotion", [](R r) { r.clear_promotion(); }, "promotion", "is required"},
+        ValidationCase{"PromotionOf253", [](R r) { r.set_promotion(std::string(253, 'p')); }, "",
+                       ""},
+        ValidationCase{"PromotionOf254", [](R r) { r.set_promotion(std::string(254, 'p')); },
+                       "promotion", "at most 253 characters, found 254"},
+        ValidationCase{"PromotionOf253Umlauts",
+                       [](R r) {
+                         std::string name;
+                         for (int i = 0; i < 253; ++i) name += "\xc3\xa4";
+                         r.set_promotion(name);
+                       },
+                       "", ""},
+        ValidationCase{"PromotionWithBlank", [](R r) { r.set_promotion("Release 7 / eu"); }, "",
+                       ""},
+        ValidationCase{"PromotionWithLineFeed", [](R r) { r.set_promotion("a\nb"); }, "promotion",
+                       "no control characters"},
+        ValidationCase{"PromotionWithNul", [](R r) { r.set_promotion(std::string("a\0b", 3)); },
+                       "promotion", "no control characters"},
+        ValidationCase{"PromotionWithC1", [](R r) { r.set_promotion("a\xc2\x85"); }, "promotion",
+                       "no control characters"},
+        ValidationCase{"NoStep", [](R r) { r.clear_step(); }, "", ""},
+        ValidationCase{"StepOf253", [](R r) { r.set_step(std::string(253, 's')); }, "", ""},
+        ValidationCase{"StepOf254", [](R r) { r.set_step(std::string(254, 's')); }, "step",
+                       "at most 253 characters, found 254"},
+        ValidationCase{"StepWithTab", [](R r) { r.set_step("a\tb"); }, "step",
+                       "no control characters"},
+        ValidationCase{"NoUses", [](R r) { r.clear_uses(); }, "uses",
+                       "is required; expected one of argocd-update, argocd-wait"},
+        ValidationCase{"UsesUnknown", [](R r) { r.set_uses("argocd-delete"); }, "uses",
+                       "expected one of argocd-update, argocd-wait; found \"argocd-delete\""},
+        ValidationCase{"UsesCaseMatters", [](R r) { r.set_uses("ArgoCD-Update"); }, "uses",
+                       "expected one"},
+        ValidationCase{"NoActor", [](R r) { r.clear_actor(); }, "", ""},
+        ValidationCase{"ActorOf254", [](R r) { r.set_actor(std::string(254, 'a')); }, "actor",
+                       "at most 253 characters, found 254"},
+        ValidationCase{"ActorWithEscape", [](R r) { r.set_actor("\x1b[2J"); }, "actor",
+                       "no control characters"}),
     [](const auto& c) { return c.param.name; });
 
 INSTANTIATE_TEST_SUITE_P(
     Wait, ValidateRunStepTest,
-    testing::Values(
-        Case{"Zero", [](R r) { SetWait(r, 0, 0); }, "", ""},
-        Case{"AtTheLimit", [](R r) { SetWait(r, 600, 0); }, "", ""},
-        Case{"AboveTheLimit", [](R r) { SetWait(r, 600, 1); }, "wait", "expected 0 to 10m, found"},
-        Case{"Negative", [](R r) { SetWait(r, -1, 0); }, "wait", "expected 0 to 10m, found -1s"},
-        Case{"NegativeNanos", [](R r) { SetWait(r, 0, -1); }, "wait", "found -1ns"},
-        Case{"OppositeSigns", [](R r) { SetWait(r, 1, -1); }, "wait", "out of its range"},
-        Case{"NanosTooLarge", [](R r) { SetWait(r, 1, 1'000'000'000); }, "wait",
-             "out of its range: 1 seconds and 1000000000 nanos"},
-        Case{"SecondsTooLarge",
-             [](R r) { SetWait(r, std::numeric_limits<std::int64_t>::max(), 0); }, "wait",
-             "out of its range"},
-        Case{"SecondsTooSmall",
-             [](R r) { SetWait(r, std::numeric_limits<std::int64_t>::min(), 0); }, "wait",
-             "out of its range"},
-        Case{"NanosTooSmall", [](R r) { SetWait(r, 0, std::numeric_limits<std::int32_t>::min()); },
-             "wait", "out of its range"}),
+    ::testing::Values(
+        ValidationCase{"Zero", [](R r) { SetWait(r, 0, 0); }, "", ""},
+        ValidationCase{"AtTheLimit", [](R r) { SetWait(r, 600, 0); }, "", ""},
+        ValidationCase{"AboveTheLimit", [](R r) { SetWait(r, 600, 1); }, "wait",
+                       "expected 0 to 10m, found"},
+        ValidationCase{"Negative", [](R r) { SetWait(r, -1, 0); }, "wait",
+                       "expected 0 to 10m, found -1s"},
+        ValidationCase{"NegativeNanos", [](R r) { SetWait(r, 0, -1); }, "wait", "found -1ns"},
+        ValidationCase{"OppositeSigns", [](R r) { SetWait(r, 1, -1); }, "wait", "out of its range"},
+        ValidationCase{"NanosTooLarge", [](R r) { SetWait(r, 1, 1'000'000'000); }, "wait",
+                       "out of its range: 1 seconds and 1000000000 nanos"},
+        ValidationCase{"SecondsTooLarge",
+                       [](R r) { SetWait(r, std::numeric_limits<std::int64_t>::max(), 0); }, "wait",
+                       "out of its range"},
+        ValidationCase{"SecondsTooSmall",
+                       [](R r) { SetWait(r, std::numeric_limits<std::int64_t>::min(), 0); }, "wait",
+                       "out of its range"},
+        ValidationCase{"NanosTooSmall",
+                       [](R r) { SetWait(r, 0, std::numeric_limits<std::int32_t>::min()); }, "wait",
+                       "out of its range"}),
     [](const auto& c) { return c.param.name; });
 
 INSTANTIATE_TEST_SUITE_P(
     Values, ValidateRunStepTest,
-    testing::Values(
-        Case{"FiniteNumbers",
-             [](R r) {
-               (*r.mutable_config()->mutable_fields())["a"] = Number(1e308);
-               (*r.mutable_config()->mutable_fields())["b"] = Number(-0.0);
-             },
-             "", ""},
-        Case{"NanInConfig",
-             [](R r) { (*r.mutable_config()->mutable_fields())["a"] = Number(kNan); }, "config.a",
-             "found NaN"},
-        Case{
+    ::testing::Values(
+        ValidationCase{"FiniteNumbers",
+                       [](R r) {
+                         (*r.mutable_config()->mutable_fields())["a"] = Number(1e308);
+                         (*r.mutable_config()->mutable_fields())["b"] = Number(-0.0);
+                       },
+                       "", ""},
+        ValidationCase{"NanInConfig",
+                       [](R r) { (*r.mutable_config()->mutable_fields())["a"] = Number(kNan); },
+                       "config.a", "found NaN"},
+        ValidationCase{
             "InfinityInPreviousOutput",
             [](R r) { (*r.mutable_previous_output()->mutable_fields())["a"] = Number(-kInfinity); },
             "previous_output.a", "found an infinity"},
-        Case{"NanDeepInside",
-             [](R r) {
-               auto& apps = *(*r.mutable_config()->mutable_fields())["apps"].mutable_list_value();
-               *apps.add_values() = Number(1);
-               auto& app = *apps.add_values()->mutable_struct_value();
-               (*app.mutable_fields())["x"] = Number(kNan);
-             },
-             "config.apps[1].x", "found NaN"},
-        Case{"ValueWithoutKind", [](R r) { (*r.mutable_config()->mutable_fields())["a"]; },
-             "config.a", "no kind set"},
-        Case{"NullIsAValue",
-             [](R r) {
-               (*r.mutable_config()->mutable_fields())["a"].set_null_value(
-                   google::protobuf::NULL_VALUE);
-             },
-             "", ""}),
+        ValidationCase{"NanDeepInside",
+                       [](R r) {
+                         auto& apps =
+                             *(*r.mutable_config()->mutable_fields())["apps"].mutable_list_value();
+                         *apps.add_values() = Number(1);
+                         auto& app = *apps.add_values()->mutable_struct_value();
+                         (*app.mutable_fields())["x"] = Number(kNan);
+                       },
+                       "config.apps[1].x", "found NaN"},
+        ValidationCase{"ValueWithoutKind",
+                       [](R r) { (*r.mutable_config()->mutable_fields())["a"]; }, "config.a",
+                       "no kind set"},
+        ValidationCase{"NullIsAValue",
+                       [](R r) {
+                         (*r.mutable_config()->mutable_fields())["a"].set_null_value(
+                             google::protobuf::NULL_VALUE);
+                       },
+                       "", ""}),
     [](const auto& c) { return c.param.name; });
 
 // The requests about health and reports, as one table.
@@ -189,7 +203,7 @@ struct Told {
 
 void PrintTo(const Told& c, std::ostream* out) { *out << c.name; }
 
-class ValidateOthersTest : public testing::TestWithParam<Told> {};
+class ValidateOthersTest : public ::testing::TestWithParam<Told> {};
 
 TEST_P(ValidateOthersTest, Says) {
   const Told& c = GetParam();
@@ -250,7 +264,7 @@ constexpr std::int64_t kTenYears = 10LL * 366 * 24 * 3600;
 
 INSTANTIATE_TEST_SUITE_P(
     List, ValidateOthersTest,
-    testing::Values(
+    ::testing::Values(
         List("Empty", [](auto&) {}), List("Project", [](auto& r) { r.set_project("team-a"); }),
         List(
             "BadProject", [](auto& r) { r.set_project("a.b"); }, "project", "found \"a.b\""),
@@ -281,7 +295,7 @@ INSTANTIATE_TEST_SUITE_P(
 
 INSTANTIATE_TEST_SUITE_P(
     Promotion, ValidateOthersTest,
-    testing::Values(
+    ::testing::Values(
         Promotion("Good", [](auto&) {}),
         Promotion(
             "NoPromotion", [](auto& r) { r.clear_promotion(); }, "promotion", "is required"),
@@ -299,7 +313,7 @@ INSTANTIATE_TEST_SUITE_P(
 
 INSTANTIATE_TEST_SUITE_P(
     Indicator, ValidateOthersTest,
-    testing::Values(
+    ::testing::Values(
         Indicator("Good", [](auto&) {}),
         Indicator(
             "NoName", [](auto& r) { r.clear_name(); }, "name", "is required"),

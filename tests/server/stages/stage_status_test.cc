@@ -14,9 +14,9 @@ namespace {
 using nlohmann::json;
 using ::testing::SizeIs;
 
-const absl::Time kNow = absl::FromUnixMillis(1'700'000'000'500);
+const absl::Time kStatusNow = absl::FromUnixMillis(1'700'000'000'500);
 const absl::Time kNowSecond = absl::FromUnixSeconds(1'700'000'000);
-const absl::Time kLater = kNow + absl::Minutes(1);
+const absl::Time kLater = kStatusNow + absl::Minutes(1);
 
 v1::StageHealth Health(v1::HealthState state, v1::HealthState application) {
   v1::StageHealth health;
@@ -30,8 +30,8 @@ v1::StageHealth Health(v1::HealthState state, v1::HealthState application) {
 }
 
 TEST(StageStatusTest, IsReadAsItWasWritten) {
-  const StageStatus status =
-      NextStatus(Health(v1::HEALTH_STATE_UNHEALTHY, v1::HEALTH_STATE_UNKNOWN), StageStatus(), kNow);
+  const StageStatus status = NextStatus(
+      Health(v1::HEALTH_STATE_UNHEALTHY, v1::HEALTH_STATE_UNKNOWN), StageStatus(), kStatusNow);
   EXPECT_EQ(ToJson(status), json::parse(R"({
       "state": "Unhealthy", "issues": ["an issue"], "transitionTime": "2023-11-14T22:13:20Z",
       "applications": [{"namespace": "argocd", "name": "web", "state": "Unknown",
@@ -41,8 +41,8 @@ TEST(StageStatusTest, IsReadAsItWasWritten) {
 }
 
 TEST(StageStatusTest, TheTransitionMovesWithTheStateAlone) {
-  const StageStatus first =
-      NextStatus(Health(v1::HEALTH_STATE_HEALTHY, v1::HEALTH_STATE_HEALTHY), StageStatus(), kNow);
+  const StageStatus first = NextStatus(Health(v1::HEALTH_STATE_HEALTHY, v1::HEALTH_STATE_HEALTHY),
+                                       StageStatus(), kStatusNow);
   EXPECT_EQ(first.transition_time, kNowSecond);
   v1::StageHealth other = Health(v1::HEALTH_STATE_HEALTHY, v1::HEALTH_STATE_HEALTHY);
   other.add_issues("another");
@@ -68,14 +68,14 @@ TEST(StageStatusTest, AMissingTransitionTimeIsMadeUpFor) {
   StageStatus stored;
   stored.state = v1::HEALTH_STATE_HEALTHY;
   const StageStatus next =
-      NextStatus(Health(v1::HEALTH_STATE_HEALTHY, v1::HEALTH_STATE_HEALTHY), stored, kNow);
+      NextStatus(Health(v1::HEALTH_STATE_HEALTHY, v1::HEALTH_STATE_HEALTHY), stored, kStatusNow);
   EXPECT_EQ(next.transition_time, kNowSecond);
 }
 
 TEST(StageStatusTest, IssuesAreBounded) {
   v1::StageHealth health;
   for (int i = 0; i < 50; ++i) health.add_issues(std::string(5000, 'x'));
-  const StageStatus status = NextStatus(health, StageStatus(), kNow);
+  const StageStatus status = NextStatus(health, StageStatus(), kStatusNow);
   ASSERT_THAT(status.issues, SizeIs(kMaxStatusIssues));
   EXPECT_LE(status.issues[0].size(), kMaxMessageBytes);
 }

@@ -268,7 +268,7 @@ TEST(ConfigSchemaTest, RulesSeeWhatTheSchemaAllows) {
               ElementsAre(Violation{"", "found the number 7, expected an object"}));
 }
 
-using ConfigSchemaDeathTest = testing::Test;
+using ConfigSchemaDeathTest = ::testing::Test;
 
 TEST(ConfigSchemaDeathTest, AProgrammingErrorEndsTheProcess) {
   const auto rule = [](const json&, const ConfigPath&, ViolationList&) {};
