@@ -35,6 +35,7 @@ type bed struct {
 	repoServer string
 	metrics    string // the controller's
 	controller *child // nil while it does not run
+	children   []*child
 	orders     chan order
 	deaths     chan *child
 }
@@ -68,12 +69,12 @@ func runBed(plane string, manifests []string, command []string) (int, error) {
 		folder:     filepath.Join(plane, "argocd"),
 		kubeconfig: filepath.Join(plane, "admin.kubeconfig"),
 		orders:     make(chan order),
-		deaths:     make(chan *child, 8),
+		deaths:     make(chan *child, 64),
 	}
 	if err := os.Mkdir(b.folder, 0o700); err != nil {
 		return 0, fmt.Errorf("one Argo CD runs beside a control plane: %w", err)
 	}
-	defer os.RemoveAll(b.folder)
+	defer b.end()
 	for _, name := range []string{"tls", "ssh", "gpg", "plugins", "tmp", "repositories/git", "repositories/charts"} {
 		if err := os.MkdirAll(filepath.Join(b.folder, name), 0o700); err != nil {
 			return 0, err
@@ -99,24 +100,27 @@ func runBed(plane string, manifests []string, command []string) (int, error) {
 		case o := <-b.orders:
 			o.done <- b.carryOut(o.name)
 		case dead := <-b.deaths:
-			switch dead {
-			case running:
+			if dead == running {
 				if state, ok := program.ProcessState.Sys().(syscall.WaitStatus); ok && state.Signaled() {
 					return 128 + int(state.Signal()), nil
 				}
 				return program.ProcessState.ExitCode(), nil
-			case b.controller:
-				fallthrough
-			default:
-				if dead.name == "controller" && dead != b.controller {
-					continue // it was to end
-				}
-				_ = program.Process.Kill()
-				<-running.ended
-				return 0, fmt.Errorf("%s ended by itself: %s", dead.name, b.endOfLog(dead.name))
 			}
+			if dead.name == "controller" && dead != b.controller {
+				continue // it was to end
+			}
+			return 0, fmt.Errorf("%s ended by itself: %s", dead.name, b.endOfLog(dead.name))
 		}
 	}
+}
+
+// end leaves nothing behind.
+func (b *bed) end() {
+	for _, c := range b.children {
+		_ = c.cmd.Process.Kill()
+		<-c.ended
+	}
+	os.RemoveAll(b.folder)
 }
 
 func (b *bed) start(manifests []string) error {
@@ -292,6 +296,7 @@ func (b *bed) run(name string, cmd *exec.Cmd) (*child, error) {
 		return nil, err
 	}
 	c := &child{name: name, cmd: cmd, ended: make(chan struct{})}
+	b.children = append(b.children, c)
 	go func() {
 		_ = cmd.Wait()
 		close(c.ended)
