@@ -64,7 +64,7 @@ build_assets() {
     rm -rf "$(dirname "$final")"/argocd-*.building.* "$final"
     building=$(mktemp -d "$final.building.XXXXXX")
     trap 'rm -rf "$building"' EXIT
-    note 'building Argo CD, Helm and Kustomize (about five minutes on two cores)'
+    note 'building Argo CD, Helm and Kustomize, which takes some minutes'
     if ! "$here/build_programs.sh" "$building" >"$log" 2>&1 9>&-; then
       tail -n 20 "$log" >&2
       fail "could not build Argo CD; the whole log is $log"
