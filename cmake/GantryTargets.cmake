@@ -7,7 +7,9 @@ target_compile_options(gantry_flags INTERFACE
   # g++ 12 reports null dereferences and uninitialized values inside inlined library code.
   $<$<CXX_COMPILER_ID:GNU>:-Wno-null-dereference -Wno-maybe-uninitialized>
   # With optimization it also takes std::string's own copying for an overlap.
-  $<$<AND:$<CXX_COMPILER_ID:GNU>,$<CONFIG:RelWithDebInfo>>:-Wno-restrict>)
+  $<$<AND:$<CXX_COMPILER_ID:GNU>,$<CONFIG:RelWithDebInfo>>:-Wno-restrict>
+  # Where files are compiled together, it warns of a name that another file took from a namespace.
+  $<$<AND:$<CXX_COMPILER_ID:GNU>,$<BOOL:${CMAKE_UNITY_BUILD}>>:-Wno-shadow>)
 target_include_directories(gantry_flags INTERFACE "${PROJECT_SOURCE_DIR}")
 
 # gantry_library(NAME SOURCES file... [DEPS target...])
@@ -26,16 +28,24 @@ function(gantry_executable name)
   target_link_libraries(${name} PRIVATE ${ARG_DEPS} gantry_flags)
 endfunction()
 
-# gantry_test(NAME SOURCES file... [DEPS target...]): a GoogleTest program, one ctest entry. Where
-# GANTRY_BELOW_SERVICE is set it also belongs to what runs under ThreadSanitizer.
-function(gantry_test name)
+# gantry_test_program(NAME SOURCES file... [DEPS target...]): a GoogleTest program. Not
+# optimized, because that would take longer than the tests then run shorter.
+function(gantry_test_program name)
   cmake_parse_arguments(ARG "" "" "SOURCES;DEPS" ${ARGN})
-  add_executable(${name} ${ARG_SOURCES})
-  target_link_libraries(${name} PRIVATE ${ARG_DEPS} gantry_flags GTest::gmock_main)
+  gantry_executable(${name} SOURCES ${ARG_SOURCES} DEPS ${ARG_DEPS} GTest::gmock_main)
+  target_compile_options(${name} PRIVATE -O0)
+endfunction()
+
+# gantry_test(NAME SOURCES file... [DEPS target...]): a GoogleTest program that is a ctest entry and
+# needs nothing but itself. Where GANTRY_BELOW_SERVICE is set it also belongs to what runs under
+# ThreadSanitizer.
+function(gantry_test name)
+  gantry_test_program(${name} ${ARGN})
   add_test(NAME ${name} COMMAND ${name})
-  set_tests_properties(${name} PROPERTIES TIMEOUT 300)
+  set_tests_properties(${name} PROPERTIES TIMEOUT 300 LABELS unit)
+  add_dependencies(gantry_unit_tests ${name})
   if(GANTRY_BELOW_SERVICE)
-    set_tests_properties(${name} PROPERTIES LABELS below_service)
+    set_property(TEST ${name} APPEND PROPERTY LABELS below_service)
     add_dependencies(gantry_tests_below_service ${name})
   endif()
 endfunction()

@@ -112,9 +112,9 @@ run_suite() {
     unit)
       build_release
       phase "unit: build"
-      configure_and_build release
+      configure_and_build release gantry_unit_tests
       phase "unit: the tests that need no API server"
-      ctest --preset release -LE 'control_plane|simulator|soak|argocd|package'
+      ctest --preset release -L unit
       ;;
     newest)
       export GANTRY_KUBERNETES=newest

@@ -6,7 +6,7 @@
 set -euo pipefail
 
 build_packages=(
-  g++ cmake ninja-build ccache pkg-config
+  g++ lld cmake ninja-build ccache pkg-config
   libgrpc++-dev protobuf-compiler protobuf-compiler-grpc libprotobuf-dev
   libabsl-dev libspdlog-dev libcurl4-openssl-dev libssl-dev libsimdjson-dev nlohmann-json3-dev
   libvalijson-dev libyaml-cpp-dev libcli11-dev libcpp-httplib-dev
@@ -15,7 +15,7 @@ build_packages=(
 )
 test_packages=(
   "${build_packages[@]}"
-  clang libclang-rt-14-dev mold clang-format clang-tidy shellcheck npm prometheus redis-tools zsh fish
+  clang libclang-rt-14-dev clang-format clang-tidy shellcheck npm prometheus redis-tools zsh fish
   golang-go python3-venv git jq ca-certificates
 )
 

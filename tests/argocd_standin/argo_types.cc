@@ -224,7 +224,7 @@ const Type kResourceResult = {{"group", Kind::kText, nullptr, kAlways},
                               {"images", Kind::kTexts}};
 
 // Sources are written by a function: their `directory` is not like other objects.
-json SourcesOf(const json& value) {
+json WrittenSources(const json& value) {
   json sources = json::array();
   if (value.is_array()) {
     for (const json& source : value) sources.push_back(WrittenSource(source));
@@ -235,7 +235,7 @@ json SourcesOf(const json& value) {
 // Puts `source`, which is part of the object, and `sources` into what is written of it.
 void AddSources(const json& object, json& written) {
   written["source"] = WrittenSource(At(object, {"source"}));
-  json sources = SourcesOf(At(object, {"sources"}));
+  json sources = WrittenSources(At(object, {"sources"}));
   if (!sources.empty()) written["sources"] = std::move(sources);
 }
 
@@ -271,7 +271,7 @@ json WrittenOperation(const json& operation) {
     json& sync = written["sync"];
     const json& source = At(operation, {"sync", "source"});
     if (source.is_object()) sync["source"] = WrittenSource(source);
-    json sources = SourcesOf(At(operation, {"sync", "sources"}));
+    json sources = WrittenSources(At(operation, {"sync", "sources"}));
     if (!sources.empty()) sync["sources"] = std::move(sources);
   }
   return written;

@@ -21,7 +21,7 @@ inline constexpr char kRefresh[] = "argocd.argoproj.io/refresh";
 
 // A fixture: one Application, the controller's memory of it, and the time; steps are stored as they
 // come.
-class PlayedApplication : public testing::Test {
+class PlayedApplication : public ::testing::Test {
  protected:
   using json = nlohmann::json;
 

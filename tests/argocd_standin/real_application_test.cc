@@ -83,7 +83,7 @@ json Masked(const json& value) {
 }
 
 class RealApplicationTest : public PlayedApplication,
-                            public testing::WithParamInterface<const char*> {
+                            public ::testing::WithParamInterface<const char*> {
  protected:
   RealApplicationTest() {
     std::ifstream file(REAL_APPLICATIONS);
@@ -350,19 +350,19 @@ TEST_P(RealApplicationTest, TheStandInWritesWhatArgoCdWrote) {
 
 INSTANTIATE_TEST_SUITE_P(
     All, RealApplicationTest,
-    testing::Values("after-sync", "after-sync-with-hook", "automated-first-sync", "before-any-sync",
-                    "blocked-by-a-sync-window", "dry-run", "failing", "failing-after-retries",
-                    "failing-awaiting-its-retry", "health-degraded", "health-progressing",
-                    "health-suspended", "hook-hanging", "manifests-cannot-be-generated",
-                    "multi-source", "multi-source-persons-sync-to-old-revisions",
-                    "ours-on-an-automated-application", "out-of-sync-after-push", "partial-sync",
-                    "persons-sync-to-an-old-commit", "revision-that-is-not-there", "rollback",
-                    "self-heal", "sync-with-manifests", "terminated", "failing-in-the-second-wave",
-                    "retried-with-another-source", "history-limit-0", "automated-sync-failed",
-                    "invalid-spec", "skipped-while-a-hook-runs", "operation-without-sync",
-                    "sync-of-nothing", "terminated-in-a-sync-window", "terminated-before-a-retry",
-                    "between-two-waves"),
-    [](const testing::TestParamInfo<const char*>& instance) {
+    ::testing::Values(
+        "after-sync", "after-sync-with-hook", "automated-first-sync", "before-any-sync",
+        "blocked-by-a-sync-window", "dry-run", "failing", "failing-after-retries",
+        "failing-awaiting-its-retry", "health-degraded", "health-progressing", "health-suspended",
+        "hook-hanging", "manifests-cannot-be-generated", "multi-source",
+        "multi-source-persons-sync-to-old-revisions", "ours-on-an-automated-application",
+        "out-of-sync-after-push", "partial-sync", "persons-sync-to-an-old-commit",
+        "revision-that-is-not-there", "rollback", "self-heal", "sync-with-manifests", "terminated",
+        "failing-in-the-second-wave", "retried-with-another-source", "history-limit-0",
+        "automated-sync-failed", "invalid-spec", "skipped-while-a-hook-runs",
+        "operation-without-sync", "sync-of-nothing", "terminated-in-a-sync-window",
+        "terminated-before-a-retry", "between-two-waves"),
+    [](const ::testing::TestParamInfo<const char*>& instance) {
       std::string name = instance.param;
       name.erase(std::remove(name.begin(), name.end(), '-'), name.end());
       return name;

@@ -624,13 +624,13 @@ TEST_P(EndTest, AnOperationEndsAsOrdered) {
 
 INSTANTIATE_TEST_SUITE_P(
     All, EndTest,
-    testing::Values(EndCase{"Failed", "fail", "no quota", "Failed",
-                            "one or more objects failed to apply, reason: no quota"},
-                    EndCase{"FailedWithoutMessage", "fail", "", "Failed",
-                            "one or more objects failed to apply, reason: the object "
-                            "was refused"},
-                    EndCase{"Error", "error", "no manifests", "Error", "no manifests"}),
-    [](const testing::TestParamInfo<EndCase>& instance) { return instance.param.name; });
+    ::testing::Values(EndCase{"Failed", "fail", "no quota", "Failed",
+                              "one or more objects failed to apply, reason: no quota"},
+                      EndCase{"FailedWithoutMessage", "fail", "", "Failed",
+                              "one or more objects failed to apply, reason: the object "
+                              "was refused"},
+                      EndCase{"Error", "error", "no manifests", "Error", "no manifests"}),
+    [](const ::testing::TestParamInfo<EndCase>& instance) { return instance.param.name; });
 
 TEST_F(ReconcileTest, AFailureIsOneOfTheLastResource) {
   Settle();
