@@ -42,7 +42,7 @@ argocd_version() {
 
 # The name of the cached build tells what it was made from.
 recipe_hash() {
-  { uname -m; cat "$here/build_programs.sh" "$here"/programs/*; } | sha256sum | cut -c 1-12
+  { uname -m; cat "$repository/tools/go.sh" "$here/build_programs.sh" "$here"/programs/*; } | sha256sum | cut -c 1-12
 }
 
 has_assets() {

@@ -19,6 +19,15 @@ std::map<std::string, std::string>& ExpectedFaults() {
   return faults;
 }
 
+// Changed, it makes Argo CD look at an Application.
+constexpr char kLook[] = "test.gantry.dev/look";
+
+bool IsAtHook(const json& application) {
+  return Text(application, "/status/operationState/phase") == "Running" &&
+         absl::StrContains(Text(application, "/status/operationState/message"),
+                           "waiting for completion of hook");
+}
+
 bool IsThrough(const json& application) {
   return !application.contains("operation") &&
          !Text(application, "/status/operationState/finishedAt").empty();
@@ -213,14 +222,21 @@ json ArgoCdTest::AwaitPhase(const std::string& app, const std::string& phase) {
   });
 }
 
-json ArgoCdTest::AwaitHook(const std::string& app) {
-  return AwaitApplication(app, [](const json& application) {
-    return Text(application, "/status/operationState/phase") == "Running" &&
-           !Text(application, "/status/operationState/syncResult/revision").empty() &&
-           (!HasRealArgoCd() ||
-            absl::StrContains(Text(application, "/status/operationState/message"),
-                              "waiting for completion of hook"));
-  });
+json ArgoCdTest::AwaitHook(const std::string& app) { return AwaitApplication(app, IsAtHook); }
+
+void ArgoCdTest::EndHook(const std::string& app) {
+  backend_->EndHook(app);
+  // Argo CD looks at a running operation five seconds after a resource of it has changed, and at
+  // once when the Application changes; by then it may not have seen the end.
+  const auto deadline = Clock::now() + kArgoCdPatience;
+  const auto is_through = [](const std::vector<json>& found) { return !IsAtHook(found.at(0)); };
+  std::vector<json> last;
+  do {
+    if (Clock::now() > deadline) GiveUp("Argo CD does not see that the hook of " + app + " ended");
+    api_.MergePatch(ApplicationPath(app),
+                    {{"metadata", {{"annotations", {{kLook, UniqueName("hook")}}}}}});
+  } while (!TryAwaitObjects(ApplicationsPath(), "metadata.name%3D" + app, is_through,
+                            std::chrono::seconds(1), last));
 }
 
 json ArgoCdTest::AwaitSettled(const std::string& app) {
@@ -236,10 +252,11 @@ json ArgoCdTest::ConfigMapData(const std::string& name) {
 
 void ArgoCdTest::Refresh(const std::string& app) {
   // Argo CD may miss this; the next write is seen, if it changes anything.
-  api_.MergePatch(ApplicationPath(app), {{"metadata",
-                                          {{"annotations",
-                                            {{"argocd.argoproj.io/refresh", "normal"},
-                                             {"test.gantry.dev/look", UniqueName("refresh")}}}}}});
+  api_.MergePatch(
+      ApplicationPath(app),
+      {{"metadata",
+        {{"annotations",
+          {{"argocd.argoproj.io/refresh", "normal"}, {kLook, UniqueName("refresh")}}}}}});
 }
 
 json ArgoCdTest::RefreshAndAwait(const std::string& app) {

@@ -57,8 +57,9 @@ class ArgoCdTest : public IntegrationTest {
   nlohmann::json AwaitApplication(const std::string& app,
                                   const std::function<bool(const nlohmann::json&)>& expected);
   nlohmann::json AwaitPhase(const std::string& app, const std::string& phase);
-  // The hook of a commit runs.
+  // The hook of a commit runs; EndHook ends it and waits until Argo CD has seen that.
   nlohmann::json AwaitHook(const std::string& app);
+  void EndHook(const std::string& app);
   // The last operation is through and Argo CD has compared the Application since.
   nlohmann::json AwaitSettled(const std::string& app);
   std::vector<nlohmann::json> AwaitObjects(

@@ -170,7 +170,7 @@ TEST_F(PromotionTest, AHookThatHangsIsWaitedForUntilItEnds) {
   EXPECT_TRUE(
       Is(gantry.RunStep(request), v1::STEP_STATUS_RUNNING, v1::STEP_REASON_OPERATION_RUNNING));
   EXPECT_EQ(Health(gantry).state(), v1::HEALTH_STATE_UNKNOWN);
-  backend_->EndHook(app);
+  EndHook(app);
   EXPECT_TRUE(Is(call->Result(), v1::STEP_STATUS_SUCCEEDED));
   ExpectOperations(app, 1);
 }
@@ -182,7 +182,7 @@ TEST_F(PromotionTest, ABranchThatMovesDuringTheSyncIsReachedWhereItWas) {
   const auto call = gantry.server->StartStep(Held(Request(Updating(app, "main"))), kArgoCdPatience);
   AwaitHook(app);
   const std::string head = backend_->Commit(app, Content::kGood);
-  backend_->EndHook(app);
+  EndHook(app);
   EXPECT_TRUE(Is(call->Result(), v1::STEP_STATUS_SUCCEEDED));
   ExpectOperations(app, 1);
   // What the branch has now is another promotion's business: it is not synced, and seen.
@@ -222,7 +222,7 @@ TEST_F(PromotionTest, ANewerPromotionWaitsForTheOperationOfTheOlderAndTheOlderIs
   const v1::RunStepRequest newer = Request(Updating(app, second), "p2");
   const auto call = gantry.StartStep(Held(newer));
   AwaitMessage(gantry, newer, "p1");
-  backend_->EndHook(app);
+  EndHook(app);
   EXPECT_TRUE(Is(RunToItsEnd(gantry, newer), v1::STEP_STATUS_SUCCEEDED));
   EXPECT_TRUE(
       Is(gantry.RunStep(older), v1::STEP_STATUS_ABORTED, v1::STEP_REASON_PROMOTION_SUPERSEDED));
@@ -293,7 +293,7 @@ TEST_F(PromotionTest, AControllerKilledInTheMiddleOfAnOperationTakesItUpAgain) {
   backend_->Start();
   // A controller that comes back looks at an operation when something happens to the Application.
   Refresh(app);
-  backend_->EndHook(app);
+  EndHook(app);
   EXPECT_TRUE(Is(call->Result(), v1::STEP_STATUS_SUCCEEDED));
   EXPECT_EQ(gantry.OperationsWritten(app).size(), 1u);
   ExpectOperations(app, 1);

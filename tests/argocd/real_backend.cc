@@ -74,14 +74,6 @@ class RealBackend : public Backend {
                        {"completionTime", now},
                        {"succeeded", 1},
                        {"conditions", {condition("SuccessCriteriaMet"), condition("Complete")}}}}});
-    // Argo CD looks at a running operation five seconds after a resource of it has changed, and at
-    // once when the Application changes; by then it may not have seen the Job.
-    for (int look = 0; IsAtHook(app); ++look) {
-      if (look == 1000) GiveUp("the hook of " + app + " has ended, and Argo CD does not see it");
-      api_.MergePatch(
-          ApplicationPath(app),
-          {{"metadata", {{"annotations", {{"test.gantry.dev/look", std::to_string(look)}}}}}});
-    }
   }
 
   void CloseWindow(const std::string& app) override {
@@ -172,12 +164,6 @@ class RealBackend : public Backend {
     std::string head;
   };
 
-  bool IsAtHook(const std::string& app) {
-    const json application = api_.Get(ApplicationPath(app));
-    return application.contains("operation") &&
-           absl::StrContains(application.value("/status/operationState/message"_json_pointer, ""),
-                             "hook");
-  }
   static std::string Hook(const std::string& app) { return app + "-hook"; }
 
   static void Order(const std::string& order) {

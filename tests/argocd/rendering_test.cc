@@ -43,7 +43,7 @@ TEST_F(RealRenderingTest, NothingArrivesBeforeThePreSyncJobIsThrough) {
   const auto call = gantry.server->StartStep(Held(Request(Updating(app, commit))), kArgoCdPatience);
   AwaitHook(app);
   EXPECT_FALSE(api_.Find("/api/v1/namespaces/shop/configmaps/" + app));
-  backend_->EndHook(app);
+  EndHook(app);
   EXPECT_TRUE(Is(call->Result(), v1::STEP_STATUS_SUCCEEDED));
   EXPECT_EQ(ConfigMapData(app).at("version"), "v2");
 }

@@ -7,11 +7,13 @@
 
 #include <cstdlib>
 #include <fstream>
+#include <map>
 #include <random>
 #include <sstream>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "tests/argocd/backend.h"
 
 namespace gantry::integration {
@@ -47,16 +49,18 @@ class StandInBackend : public Backend {
   }
 
   std::string Commit(const std::string& app, Content content) override {
-    std::string commit = NewCommit();
-    json orders = {{"revision", commit}, {"fail", nullptr}};
+    const std::string commit = revisions_[app]["main"] = NewCommit();
+    json orders = {{"revision", Revisions(app)}, {"fail", nullptr}};
     if (content == Content::kInvalid) orders["fail"] = "the API server refuses it";
-    if (content == Content::kWithHook) orders["hang"] = "true";
+    if (content == Content::kWithHook) orders["hang"] = "hook";
     Order(app, orders);
     return commit;
   }
 
-  // All names stand for the newest commit.
-  void Tag(const std::string& /*app*/, const std::string& /*tag*/) override {}
+  void Tag(const std::string& app, const std::string& tag) override {
+    revisions_[app][tag] = revisions_[app].at("main");
+    Order(app, {{"revision", Revisions(app)}});
+  }
 
   json Labels() const override { return {{kLabel, label_}}; }
 
@@ -73,7 +77,7 @@ class StandInBackend : public Backend {
     }
   }
 
-  void Drift(const std::string& app) override { Order(app, {{"drift", "true"}}); }
+  void Drift(const std::string& app) override { Order(app, {{"drift", UniqueName("drift")}}); }
 
   void Pause() override {
     kill(pid_, SIGSTOP);
@@ -129,6 +133,10 @@ class StandInBackend : public Backend {
   }
 
  private:
+  // What the names of an Application's repository stand for.
+  std::string Revisions(const std::string& app) const {
+    return absl::StrJoin(revisions_.at(app), ",", absl::PairFormatter("="));
+  }
   void Order(const std::string& app, const json& orders) {
     json annotations = json::object();
     for (const auto& [name, value] : orders.items()) annotations[kOrders + name] = value;
@@ -136,6 +144,7 @@ class StandInBackend : public Backend {
   }
 
   KubernetesApi& api_;
+  std::map<std::string, std::map<std::string, std::string>> revisions_;  // by Application, by name
   const std::string label_;
   const std::string log_;
   pid_t pid_ = -1;  // -1: it does not run

@@ -62,7 +62,7 @@ TEST_F(WaitTest, ForAnOperation) {
   EXPECT_TRUE(Is(gantry.RunStep(Request(Updating(app, commit))), v1::STEP_STATUS_RUNNING,
                  v1::STEP_REASON_OPERATION_RUNNING));
   AwaitHook(app);
-  ExpectReadyAfter(gantry, app, {"operation"}, [&] { backend_->EndHook(app); });
+  ExpectReadyAfter(gantry, app, {"operation"}, [&] { EndHook(app); });
 }
 
 TEST_F(WaitTest, ForHealth) {
