@@ -8,8 +8,9 @@ target_compile_options(gantry_flags INTERFACE
   $<$<CXX_COMPILER_ID:GNU>:-Wno-null-dereference -Wno-maybe-uninitialized>
   # With optimization it also takes std::string's own copying for an overlap.
   $<$<AND:$<CXX_COMPILER_ID:GNU>,$<CONFIG:RelWithDebInfo>>:-Wno-restrict>
-  # Where files are compiled together, it warns of a name that another file took from a namespace.
-  $<$<AND:$<CXX_COMPILER_ID:GNU>,$<BOOL:${CMAKE_UNITY_BUILD}>>:-Wno-shadow>)
+  # Where files are compiled together, it warns of a name that another file took from a namespace,
+  # and takes a type of one file's anonymous namespace for one that others see.
+  $<$<AND:$<CXX_COMPILER_ID:GNU>,$<BOOL:${CMAKE_UNITY_BUILD}>>:-Wno-shadow$<SEMICOLON>-Wno-subobject-linkage>)
 target_include_directories(gantry_flags INTERFACE "${PROJECT_SOURCE_DIR}")
 
 # gantry_library(NAME SOURCES file... [DEPS target...])

@@ -76,8 +76,7 @@ check_unless_known() { # folder
   local known
   known=$cache/$1-$(state "$1")
   [[ -e $known ]] && return
-  check "$1"
-  touch "$known"
+  check "$1" && touch "$known"
 }
 
 check_unless_known server &
