@@ -114,7 +114,7 @@ run_suite() {
       phase "unit: build"
       configure_and_build release gantry_unit_tests
       phase "unit: the tests that need no API server"
-      ctest --preset release -L unit
+      ctest --preset release -L unit -j "$(nproc)"
       ;;
     newest)
       export GANTRY_KUBERNETES=newest
