@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Fails when an #include goes against the order of ARCHITECTURE.md's table of rooms, when a path is
+"""Fails when an #include goes against the order of ARCHITECTURE.md's table of modules, when a path is
 relative, or when a header's guard is not its path. With --self-test, shows that each is found."""
 import re
 import subprocess
@@ -11,19 +11,19 @@ from pathlib import Path
 INCLUDE = re.compile(r'^\s*#\s*include\s*"([^"]+)"')
 
 
-def rooms_of(architecture):
+def modules_of(architecture):
     """Folder -> folders it may include from, or None for all; and what is wrong with the table."""
     rows, mistakes = [], []
-    table = architecture.split("\n## Rooms\n")[1].split("\n## ")[0]
+    table = architecture.split("\n## Modules\n")[1].split("\n## ")[0]
     for line in table.splitlines():
         if row := re.match(r"\| `([\w./]+)` \|[^|]*\|([^|]*)\|$", line):
             rows.append((row[1].rstrip("/"), row[2].strip()))
         elif line.startswith("| `"):
             mistakes.append(f"ARCHITECTURE.md: not a row of a folder and two cells: {line}")
-    rooms = {}
-    for place, (room, may_use) in enumerate(rows):
+    modules = {}
+    for place, (module, may_use) in enumerate(rows):
         below = [name for name, _ in rows[place + 1 :]]
-        allowed = {room, "server/base"} if room.startswith("server/") else {room}
+        allowed = {module, "base"} if module.startswith(("server/", "client/gantryctl")) else {module}
         for word in filter(None, may_use.split(", ")):
             if word == "everything":
                 allowed = None
@@ -34,14 +34,14 @@ def rooms_of(architecture):
             named = [name for name in below if f"/{name}".endswith(f"/{word}")]
             allowed.update(named)
             if not named:
-                mistakes.append(f"ARCHITECTURE.md: {room}/ may use {word}, no room below it")
-        rooms[room] = allowed
-    return rooms, mistakes
+                mistakes.append(f"ARCHITECTURE.md: {module}/ may use {word}, no module below it")
+        modules[module] = allowed
+    return modules, mistakes
 
 
-def room_of(path, rooms):
-    """The room that a path belongs to: the longest that it begins with."""
-    found = [room for room in rooms if path == room or path.startswith(f"{room}/")]
+def module_of(path, modules):
+    """The module that a path belongs to: the longest that it begins with."""
+    found = [module for module in modules if path == module or path.startswith(f"{module}/")]
     return max(found, key=len, default=None)
 
 
@@ -51,17 +51,17 @@ def as_in_tree(include):
         return f"proto/{include}"
     if include.startswith("gantry/client/"):
         return f"client/{include}"
-    return include if include.startswith(("server/", "client/", "tests/")) else None
+    return include if include.startswith(("base/", "server/", "client/", "tests/")) else None
 
 
 def check(root, files):
-    rooms, mistakes = rooms_of((root / "ARCHITECTURE.md").read_text())
-    gone = [room for room in rooms if not (root / room).exists()]
-    mistakes += [f"ARCHITECTURE.md: there is no {room}" for room in gone]
+    modules, mistakes = modules_of((root / "ARCHITECTURE.md").read_text())
+    gone = [module for module in modules if not (root / module).exists()]
+    mistakes += [f"ARCHITECTURE.md: there is no {module}" for module in gone]
     for file in files:
-        room = room_of(file, rooms)
-        if room is None:
-            mistakes.append(f"{file}: its folder is no room of ARCHITECTURE.md")
+        module = module_of(file, modules)
+        if module is None:
+            mistakes.append(f"{file}: its folder is no module of ARCHITECTURE.md")
             continue
         text = (root / file).read_text()
         if file.endswith(".h"):
@@ -77,21 +77,21 @@ def check(root, files):
                 mistakes.append(f"{where} is relative; expected the path from the root")
                 continue
             target = as_in_tree(include[1])
-            if target is None or rooms[room] is None:
+            if target is None or modules[module] is None:
                 continue
-            used = room_of(target, rooms)
-            if used not in rooms[room]:
+            used = module_of(target, modules)
+            if used not in modules[module]:
                 mistakes.append(
-                    f"{where}: {room}/ may not use {used or 'what is no room'};"
-                    " see the table of rooms in ARCHITECTURE.md"
+                    f"{where}: {module}/ may not use {used or 'what is no module'};"
+                    " see the table of modules in ARCHITECTURE.md"
                 )
     return mistakes
 
 
 def self_test():
     table = (
-        "\n## Rooms\n\n| `tests/` | | everything |\n| `server/high/` | | all below |\n"
-        "| `server/low/` | | |\n| `server/base/` | | |\n| `client/` | | low, high |\n"
+        "\n## Modules\n\n| `tests/` | | everything |\n| `server/high/` | | all below |\n"
+        "| `server/low/` | | |\n| `base/` | | |\n| `client/` | | low, high |\n"
         "| `gone/` | | |\n| `two/`, `folders/` | | |\n\n## More\n"
     )
     guard = "#ifndef GANTRY_SERVER_{0}_H_\n#define GANTRY_SERVER_{0}_H_\n"
@@ -100,14 +100,14 @@ def self_test():
         "server/high/down.cc": ('#include "server/low/a.h"\n#include "absl/a.h"\n', None),
         "server/low/up.cc": ('#include "server/high/a.h"\n', "server/low/ may not use server/high"),
         "server/low/tests.cc": ('#include "tests/a.h"\n', "may not use tests"),
-        "server/low/gone.cc": ('#include "server/gone/a.h"\n', "may not use what is no room"),
-        "server/new/a.cc": ("", "is no room of ARCHITECTURE.md"),
+        "server/low/gone.cc": ('#include "server/gone/a.h"\n', "may not use what is no module"),
+        "server/new/a.cc": ("", "is no module of ARCHITECTURE.md"),
         "server/low/near.cc": ('#include "a.h"\n', "is relative"),
         "server/low/beside.cc": ('#include "../low/a.h"\n', "is relative"),
         "server/low/good.h": (guard.format("LOW_GOOD"), None),
         "server/low/other.h": (guard.format("LOW_GOOD"), "expected the guard"),
         "server/low/bad.h": ("#pragma once\n", "expected the guard GANTRY_SERVER_LOW_BAD_H_"),
-        "server/base/any.cc": ("", None),
+        "base/any.cc": ("", None),
         "client/near.cc": ('#include "client/a.h"\n', None),
         "client/across.cc": ('#include "server/low/a.h"\n', "client/ may not use server/low"),
     }
@@ -133,7 +133,7 @@ if __name__ == "__main__":
         sys.exit()
     here = Path(__file__).resolve().parent.parent
     listed = subprocess.run(
-        ["git", "ls-files", "-co", "--exclude-standard", "server", "client", "tests"],
+        ["git", "ls-files", "-co", "--exclude-standard", "base", "server", "client", "tests"],
         cwd=here, check=True, capture_output=True, text=True,
     ).stdout.split()
     sources = [file for file in listed if file.endswith((".h", ".cc")) and (here / file).exists()]

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# Runs clang-tidy over server/ and client/; tests/ is not covered. Takes the build folder of a
+# Runs clang-tidy over base/, server/ and client/; tests/ is not covered. Takes the build folder of a
 # preset, whose compile_commands.json it reads; that build must have generated the protos.
 #
 # Nearly all of clang-tidy's time goes into the headers of the libraries, so all sources of a folder
-# are checked as one unit, which reads those once. Names in the anonymous namespaces of one room have
+# are checked as one unit, which reads those once. Names in the anonymous namespaces of one module have
 # to differ for it. A unit that was found clean is not checked again before something changes that
 # the verdict depends on.
 set -euo pipefail
@@ -22,7 +22,7 @@ entries = json.load(open(sys.argv[1]))
 flags = {}
 for entry in entries:
     words = shlex.split(entry["command"])
-    if not words[words.index("-o") + 1].startswith(("server/", "client/")):
+    if not words[words.index("-o") + 1].startswith(("base/", "server/", "client/")):
         continue
     for word, following in zip(words, words[1:]):
         if word == "-isystem":
@@ -35,10 +35,16 @@ commands = [{"directory": entries[0]["directory"], "file": unit,
 json.dump(commands, open(f"{sys.argv[2]}/compile_commands.json", "w"), indent=1)
 END
 
-check() { # folder
+# base/ is checked with server/, which uses nearly all of it.
+folders_of() { # unit
+  [[ $1 == server ]] && echo base
+  echo "$1"
+}
+
+check() { # unit
   local unit=$units/$1.cc findings verdict=0 source
   # The sources themselves, not includes of them: some checks look at the main file alone.
-  find "$1" -name '*.cc' | sort | while IFS= read -r source; do
+  folders_of "$1" | xargs -I {} find {} -name '*.cc' | sort | while IFS= read -r source; do
     printf '// source: %s\n' "$source"
     cat "$source"
   done >"$unit"
@@ -63,16 +69,17 @@ check() { # folder
 }
 
 # All that the verdict on a folder depends on; the packages bring headers and clang-tidy itself.
-state() { # folder
+state() { # unit
   {
-    find "$1" proto "$build/generated" "$build/proto/generated" \
+    # shellcheck disable=SC2046
+    find $(folders_of "$1") proto "$build/generated" "$build/proto/generated" \
       \( -name '*.cc' -o -name '*.h' -o -name '*.proto' \) -type f -exec sha256sum {} +
     sha256sum .clang-tidy tools/check-tidy.sh "$units/compile_commands.json"
     dpkg-query -W
   } | sort | sha256sum | cut -d' ' -f1
 }
 
-check_unless_known() { # folder
+check_unless_known() { # unit
   local known
   known=$cache/$1-$(state "$1")
   [[ -e $known ]] && return

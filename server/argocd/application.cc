@@ -6,7 +6,7 @@
 #include <utility>
 
 #include "absl/status/status.h"
-#include "server/base/strings.h"
+#include "base/strings.h"
 
 namespace gantry::argocd {
 namespace {

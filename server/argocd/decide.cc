@@ -5,10 +5,10 @@
 
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_join.h"
+#include "base/clock.h"
+#include "base/strings.h"
+#include "base/text.h"
 #include "server/argocd/reached.h"
-#include "server/base/clock.h"
-#include "server/base/strings.h"
-#include "server/base/time_text.h"
 
 namespace gantry::argocd {
 namespace {
@@ -161,7 +161,7 @@ class Decision {
                 .attempt = next,
                 .retry_after = due - in_.now,
                 .message = base::StrCat("Application ", name_, ": attempt ", made + 1,
-                                        " starts no earlier than ", base::TimeText(due))};
+                                        " starts no earlier than ", base::UtcTime(due))};
       }
     }
     return {.kind = Kind::kWrite,

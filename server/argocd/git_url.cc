@@ -7,7 +7,7 @@
 #include <optional>
 
 #include "absl/strings/ascii.h"
-#include "server/base/utf8.h"
+#include "base/utf8.h"
 
 namespace gantry::argocd {
 namespace {

@@ -4,8 +4,8 @@
 #include <optional>
 #include <utility>
 
+#include "base/strings.h"
 #include "server/argocd/git_url.h"
-#include "server/base/strings.h"
 
 namespace gantry::argocd {
 namespace {

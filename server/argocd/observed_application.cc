@@ -5,8 +5,9 @@
 
 #include <algorithm>
 
+#include "base/strings.h"
+#include "base/text.h"
 #include "server/argocd/annotations.h"
-#include "server/base/strings.h"
 
 namespace gantry::argocd {
 namespace {
@@ -33,12 +34,7 @@ std::string_view TypeName(json_type type) {
   }
 }
 
-std::string Cut(std::string_view text) {
-  if (text.size() <= kMaxObservedMessageBytes) return std::string(text);
-  std::size_t end = kMaxObservedMessageBytes;
-  while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xC0U) == 0x80U) --end;
-  return std::string(text.substr(0, end));
-}
+std::string Cut(std::string_view text) { return base::CutToBytes(text, kMaxObservedMessageBytes); }
 
 // Walks through one document, front to back, once. Keeps the first thing that is wrong. Lives for
 // one ObserveApplication.

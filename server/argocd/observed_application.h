@@ -10,8 +10,8 @@
 
 #include "absl/status/status.h"
 #include "absl/time/time.h"
+#include "base/interned_string.h"
 #include "server/argocd/application.h"
-#include "server/base/interned_string.h"
 
 namespace gantry::argocd {
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "server/argocd/patch.h"
 
-#include "server/base/strings.h"
+#include "base/strings.h"
 
 namespace gantry::argocd {
 namespace {

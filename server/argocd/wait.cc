@@ -4,7 +4,7 @@
 #include <vector>
 
 #include "absl/strings/str_join.h"
-#include "server/base/strings.h"
+#include "base/strings.h"
 
 namespace gantry::argocd {
 namespace {

@@ -4,7 +4,7 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_split.h"
-#include "server/base/strings.h"
+#include "base/strings.h"
 
 namespace gantry::authorization {
 

@@ -4,7 +4,7 @@
 #include <memory>
 #include <utility>
 
-#include "server/kubernetes/client.h"
+#include "server/kubernetes/api/client.h"
 
 namespace gantry::cache {
 namespace {

@@ -9,7 +9,7 @@
 #include "server/argocd/observed_application.h"
 #include "server/cache/freshness.h"
 #include "server/cache/object_cache.h"
-#include "server/kubernetes/reflector.h"
+#include "server/kubernetes/watch/reflector.h"
 
 namespace gantry::cache {
 

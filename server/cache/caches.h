@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "absl/time/time.h"
-#include "server/base/clock.h"
+#include "base/clock.h"
 #include "server/cache/application_cache.h"
 #include "server/cache/freshness.h"
 #include "server/cache/stage_cache.h"

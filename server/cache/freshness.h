@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "absl/time/time.h"
-#include "server/base/clock.h"
+#include "base/clock.h"
 
 namespace gantry::cache {
 

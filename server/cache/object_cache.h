@@ -14,9 +14,9 @@
 #include <vector>
 
 #include "absl/time/time.h"
-#include "server/base/clock.h"
-#include "server/base/mutex.h"
-#include "server/kubernetes/resource_version.h"
+#include "base/clock.h"
+#include "base/mutex.h"
+#include "server/kubernetes/api/resource_version.h"
 
 namespace gantry::cache {
 

@@ -5,8 +5,8 @@
 #include <utility>
 
 #include "absl/status/status.h"
-#include "server/base/names.h"
-#include "server/base/strings.h"
+#include "base/names.h"
+#include "base/strings.h"
 
 namespace gantry::cache {
 namespace {

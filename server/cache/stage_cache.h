@@ -10,7 +10,7 @@
 
 #include "server/cache/freshness.h"
 #include "server/cache/object_cache.h"
-#include "server/kubernetes/reflector.h"
+#include "server/kubernetes/watch/reflector.h"
 #include "server/stages/stage_record.h"
 #include "server/stages/stage_status.h"
 #include "server/stages/stage_store.h"

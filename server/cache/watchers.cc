@@ -3,7 +3,7 @@
 
 #include <utility>
 
-#include "server/base/strings.h"
+#include "base/strings.h"
 #include "server/cache/application_cache.h"
 #include "server/cache/stage_cache.h"
 #include "server/stages/stage_store.h"

@@ -9,10 +9,10 @@
 #include <thread>
 #include <vector>
 
-#include "server/base/context.h"
+#include "base/context.h"
 #include "server/cache/caches.h"
-#include "server/kubernetes/api_connection.h"
-#include "server/kubernetes/reflector.h"
+#include "server/kubernetes/api/api_connection.h"
+#include "server/kubernetes/watch/reflector.h"
 #include "server/observability/log.h"
 
 namespace gantry::cache {

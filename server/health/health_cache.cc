@@ -10,9 +10,9 @@
 #include <chrono>
 #include <utility>
 
+#include "base/strings.h"
+#include "base/text.h"
 #include "server/authorization/authorized_stage.h"
-#include "server/base/strings.h"
-#include "server/base/time_text.h"
 
 namespace gantry::health {
 namespace {
@@ -187,13 +187,13 @@ StageSnapshotPtr HealthCache::JudgeOne(const CachedStage& stage,
         (stored ? stage.status.transition_time : std::nullopt)
             .value_or(deps_.caches.freshness.SyncedAt(deps_.caches.stage_source()));
     MakeUnknown(base::StrCat("the record of the Stage can't be understood, UNKNOWN since ",
-                             base::TimeText(since), ": ", stage.problem,
+                             base::UtcTime(since), ": ", stage.problem,
                              "; correct the StageHealth, or delete it to forget the Stage"),
                 health);
   }
   if (finder.stale_since()) {
     MakeUnknown(base::StrCat("nothing was heard of the record of the Stage since ",
-                             base::TimeText(*finder.stale_since())),
+                             base::UtcTime(*finder.stale_since())),
                 health);
   }
   snapshot->judged_stale = finder.stale();

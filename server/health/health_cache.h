@@ -13,11 +13,11 @@
 #include <vector>
 
 #include "absl/time/time.h"
+#include "base/clock.h"
+#include "base/context.h"
+#include "base/left_right.h"
+#include "base/mutex.h"
 #include "gantry/v1/promotion_step_service.pb.h"
-#include "server/base/clock.h"
-#include "server/base/context.h"
-#include "server/base/left_right.h"
-#include "server/base/mutex.h"
 #include "server/cache/caches.h"
 #include "server/health/rules.h"
 

@@ -9,7 +9,7 @@
 #include <string>
 #include <vector>
 
-#include "server/base/mutex.h"
+#include "base/mutex.h"
 #include "server/health/health_cache.h"
 
 namespace gantry::health {

@@ -8,10 +8,10 @@
 #include <string>
 #include <utility>
 
+#include "base/strings.h"
 #include "server/argocd/patch.h"
 #include "server/authorization/authorized_stage.h"
-#include "server/base/strings.h"
-#include "server/kubernetes/error.h"
+#include "server/kubernetes/api/error.h"
 #include "server/stages/stage_status.h"
 
 namespace gantry::health {

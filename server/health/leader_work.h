@@ -8,12 +8,12 @@
 #include <vector>
 
 #include "absl/time/time.h"
-#include "server/base/clock.h"
-#include "server/base/context.h"
-#include "server/base/mutex.h"
+#include "base/clock.h"
+#include "base/context.h"
+#include "base/mutex.h"
 #include "server/cache/caches.h"
 #include "server/health/health_cache.h"
-#include "server/kubernetes/client.h"
+#include "server/kubernetes/api/client.h"
 #include "server/observability/log.h"
 #include "server/stages/stage_store.h"
 

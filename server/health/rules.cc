@@ -7,12 +7,12 @@
 #include <utility>
 
 #include "absl/strings/str_join.h"
+#include "base/strings.h"
+#include "base/text.h"
 #include "server/argocd/annotations.h"
 #include "server/argocd/decide.h"
 #include "server/argocd/reached.h"
-#include "server/base/strings.h"
-#include "server/base/time_text.h"
-#include "server/kubernetes/resource_version.h"
+#include "server/kubernetes/api/resource_version.h"
 #include "server/stages/enum_names.h"
 
 namespace gantry::health {
@@ -27,7 +27,7 @@ constexpr std::string_view kArgocdUpdate = "argocd-update";
 
 // `words` and the time, or nothing when the time is not known.
 std::string At(std::string_view words, std::optional<absl::Time> time) {
-  return time ? base::StrCat(words, base::TimeText(*time)) : "";
+  return time ? base::StrCat(words, base::UtcTime(*time)) : "";
 }
 
 // In a record the epoch stands for a time that is not known.
@@ -57,7 +57,7 @@ google::protobuf::Timestamp ToTimestamp(absl::Time time) {
 std::optional<std::string> StaleIssue(const std::string& name, const Evidence& evidence) {
   if (!evidence.stale_since) return std::nullopt;
   return base::StrCat(name, ": nothing was heard of it since ",
-                      base::TimeText(*evidence.stale_since));
+                      base::UtcTime(*evidence.stale_since));
 }
 
 std::optional<std::string> AbsentIssue(const std::string& name, const Evidence& evidence) {
@@ -115,7 +115,7 @@ class ApplicationRules {
  private:
   v1::HealthState State() {
     if (app_.deletion_requested_at) {
-      return Unknown(" is being deleted since ", base::TimeText(*app_.deletion_requested_at));
+      return Unknown(" is being deleted since ", base::UtcTime(*app_.deletion_requested_at));
     }
     if (!IsReconciled()) return JudgeUnreconciled();
     if (HasErrorConditions()) return v1::HEALTH_STATE_UNHEALTHY;
@@ -151,7 +151,7 @@ class ApplicationRules {
   }
 
   v1::HealthState JudgeUnreconciled() {
-    const std::string since = base::TimeText(*app_.operation_state->finished_at);
+    const std::string since = base::UtcTime(*app_.operation_state->finished_at);
     if (app_.skip_reconcile) {
       return Unknown(" has not been reconciled since its operation finished at ", since,
                      ", because the annotation ", argocd::kSkipReconcileAnnotation,
@@ -178,7 +178,7 @@ class ApplicationRules {
     if (app_.sources.size() != desired_.size() || app_.sync_revisions.size() != desired_.size()) {
       return Unknown(" has ", Counted(app_.sources.size(), "source"), " and ",
                      Counted(app_.sync_revisions.size(), "observed revision"),
-                     " since its operation finished at ", base::TimeText(*state.finished_at),
+                     " since its operation finished at ", base::UtcTime(*state.finished_at),
                      ", but ", Counted(desired_.size(), "desired revision"),
                      " to compare them with");
     }
@@ -206,7 +206,7 @@ class ApplicationRules {
     const ObservedOperationState& state = *app_.operation_state;
     if (finished && argocd::IsCompleted(state.phase.view())) {
       Say(" is being synced: an operation is pending, the one before it finished at ",
-          base::TimeText(*state.finished_at));
+          base::UtcTime(*state.finished_at));
     } else {
       Say(" is being synced", At(" since ", state.started_at), ": its operation is not complete");
     }
@@ -382,8 +382,8 @@ void AddIndicator(const stages::IndicatorRecord& indicator, absl::Time now,
   const std::string was = known ? stages::ToWord(indicator.state) : "in no known state";
   AddIssue(told.state(),
            expired ? base::StrCat("indicator ", indicator.name, " expired at ",
-                                  base::TimeText(*indicator.expire_time), "; it was ", was,
-                                  reported, Explanation(indicator.message))
+                                  base::UtcTime(*indicator.expire_time), "; it was ", was, reported,
+                                  Explanation(indicator.message))
                    : base::StrCat("indicator ", indicator.name, " is ", was, reported,
                                   Explanation(indicator.message)),
            health);

@@ -10,7 +10,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
-#include "server/base/worker_pool.h"
+#include "base/worker_pool.h"
 #include "server/observability/listen_error.h"
 
 namespace gantry::observability {

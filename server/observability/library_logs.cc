@@ -5,7 +5,7 @@
 #include <grpc/support/log.h>
 
 #include "absl/strings/str_cat.h"
-#include "server/base/mutex.h"
+#include "base/mutex.h"
 
 namespace gantry::observability {
 namespace {

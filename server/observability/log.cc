@@ -11,7 +11,7 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
-#include "server/base/clock.h"
+#include "base/clock.h"
 
 namespace gantry::observability {
 namespace {

@@ -13,7 +13,7 @@
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_replace.h"
 #include "absl/strings/str_split.h"
-#include "server/base/names.h"
+#include "base/names.h"
 
 namespace gantry::options {
 namespace {

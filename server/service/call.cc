@@ -10,8 +10,8 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
-#include "server/base/error_info.h"
-#include "server/base/strings.h"
+#include "base/error_info.h"
+#include "base/strings.h"
 #include "server/service/malformed.h"
 #include "server/service/status.h"
 #include "server/service/text.h"

@@ -13,8 +13,8 @@
 
 #include "absl/status/status.h"
 #include "absl/time/time.h"
-#include "server/base/clock.h"
-#include "server/base/context.h"
+#include "base/clock.h"
+#include "base/context.h"
 #include "server/observability/log.h"
 #include "server/service/call_tracker.h"
 

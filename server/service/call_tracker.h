@@ -5,7 +5,7 @@
 #include <chrono>
 #include <cstddef>
 
-#include "server/base/mutex.h"
+#include "base/mutex.h"
 
 namespace gantry::service {
 

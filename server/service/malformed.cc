@@ -9,7 +9,7 @@
 #include <memory>
 #include <string>
 
-#include "server/base/strings.h"
+#include "base/strings.h"
 #include "server/service/text.h"
 
 namespace gantry::service {

@@ -7,7 +7,7 @@
 #include <string_view>
 #include <vector>
 
-#include "server/base/error_info.h"
+#include "base/error_info.h"
 
 namespace gantry::service {
 

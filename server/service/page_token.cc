@@ -2,8 +2,8 @@
 #include "server/service/page_token.h"
 
 #include "absl/strings/escaping.h"
-#include "server/base/names.h"
-#include "server/base/strings.h"
+#include "base/names.h"
+#include "base/strings.h"
 
 namespace gantry::service {
 namespace {

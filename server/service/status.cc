@@ -9,9 +9,9 @@
 
 #include "absl/strings/str_join.h"
 #include "absl/time/time.h"
+#include "base/strings.h"
 #include "gantry/rpc/v1/error_details.pb.h"
 #include "gantry/rpc/v1/status.pb.h"
-#include "server/base/strings.h"
 #include "server/service/text.h"
 
 namespace gantry::service {

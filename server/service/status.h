@@ -7,8 +7,8 @@
 #include <vector>
 
 #include "absl/status/status.h"
-#include "server/base/context.h"
-#include "server/base/error_info.h"
+#include "base/context.h"
+#include "base/error_info.h"
 
 namespace gantry::service {
 

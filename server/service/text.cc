@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "server/service/text.h"
 
-#include "server/base/utf8.h"
+#include "base/utf8.h"
 
 namespace gantry::service {
 

@@ -7,8 +7,8 @@
 #include <utility>
 
 #include "absl/strings/str_join.h"
-#include "server/base/names.h"
-#include "server/base/strings.h"
+#include "base/names.h"
+#include "base/strings.h"
 #include "server/service/page_token.h"
 #include "server/service/text.h"
 

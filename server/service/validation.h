@@ -6,8 +6,8 @@
 #include <vector>
 
 #include "absl/time/time.h"
+#include "base/error_info.h"
 #include "gantry/v1/promotion_step_service.pb.h"
-#include "server/base/error_info.h"
 
 namespace gantry::service {
 

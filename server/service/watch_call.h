@@ -11,8 +11,8 @@
 #include <string>
 
 #include "absl/status/status.h"
-#include "server/base/clock.h"
-#include "server/base/mutex.h"
+#include "base/clock.h"
+#include "base/mutex.h"
 #include "server/health/health_cache.h"
 #include "server/health/health_watch.h"
 #include "server/service/call.h"

@@ -10,8 +10,8 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/escaping.h"
-#include "server/base/strings.h"
-#include "server/base/time_text.h"
+#include "base/strings.h"
+#include "base/text.h"
 #include "server/stages/enum_names.h"
 
 namespace gantry::stages {
@@ -261,7 +261,7 @@ void WriteRecordToSpec(const StageRecord& record, json& spec) {
     spec["promotion"] = {{"name", record.promotion.name},
                          {"phase", ToWord(record.promotion.phase)},
                          {"message", record.promotion.message},
-                         {"updateTime", base::TimeText(record.promotion.update_time)},
+                         {"updateTime", base::UtcTime(record.promotion.update_time)},
                          {"reported", record.promotion.reported}};
   }
   json& steps = spec["steps"] = json::array();
@@ -273,7 +273,7 @@ void WriteRecordToSpec(const StageRecord& record, json& spec) {
                     {"promotion", check.promotion},
                     {"desiredRevisions", check.desired_revisions}};
     if (!check.resource_version.empty()) written["resourceVersion"] = check.resource_version;
-    if (check.finished_at) written["finishedAt"] = base::TimeText(*check.finished_at);
+    if (check.finished_at) written["finishedAt"] = base::UtcTime(*check.finished_at);
     checks.push_back(std::move(written));
   }
   spec["supersededPromotions"] = record.superseded_promotions;
@@ -297,9 +297,9 @@ void WriteRecordToSpec(const StageRecord& record, json& spec) {
                     {"message", indicator.message}};
     // The epoch stands for a time that is not known.
     if (indicator.report_time != absl::UnixEpoch()) {
-      written["reportTime"] = base::TimeText(indicator.report_time);
+      written["reportTime"] = base::UtcTime(indicator.report_time);
     }
-    if (indicator.expire_time) written["expireTime"] = base::TimeText(*indicator.expire_time);
+    if (indicator.expire_time) written["expireTime"] = base::UtcTime(*indicator.expire_time);
     indicators.push_back(std::move(written));
   }
 }
@@ -540,12 +540,6 @@ bool RemoveIndicator(StageRecord& record, std::string_view name) {
   return true;
 }
 
-std::string CutMessage(std::string_view text) {
-  if (text.size() <= kMaxMessageBytes) return std::string(text);
-  std::size_t end = kMaxMessageBytes;
-  // A byte of the form 10xxxxxx continues a character.
-  while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xC0) == 0x80) --end;
-  return std::string(text.substr(0, end));
-}
+std::string CutMessage(std::string_view text) { return base::CutToBytes(text, kMaxMessageBytes); }
 
 }  // namespace gantry::stages

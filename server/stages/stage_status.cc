@@ -3,7 +3,7 @@
 
 #include <algorithm>
 
-#include "server/base/time_text.h"
+#include "base/text.h"
 #include "server/stages/enum_names.h"
 #include "server/stages/stage_record.h"
 
@@ -62,13 +62,13 @@ json ToJson(const StageStatus& status) {
     json& added = applications.emplace_back(json{{"namespace", application.name.ns},
                                                  {"name", application.name.name},
                                                  {"state", ToWord(application.state)}});
-    if (application.since) added["since"] = base::TimeText(*application.since);
+    if (application.since) added["since"] = base::UtcTime(*application.since);
   }
   json object = {{"state", ToWord(status.state)},
                  {"issues", status.issues},
                  {"applications", std::move(applications)}};
   if (status.transition_time) {
-    object["transitionTime"] = base::TimeText(*status.transition_time);
+    object["transitionTime"] = base::UtcTime(*status.transition_time);
   }
   return object;
 }

@@ -3,8 +3,8 @@
 
 #include <utility>
 
-#include "server/base/strings.h"
-#include "server/kubernetes/error.h"
+#include "base/strings.h"
+#include "server/kubernetes/api/error.h"
 
 namespace gantry::stages {
 namespace {

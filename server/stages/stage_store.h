@@ -10,9 +10,9 @@
 #include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "server/base/context.h"
-#include "server/base/random.h"
-#include "server/kubernetes/client.h"
+#include "base/context.h"
+#include "base/random.h"
+#include "server/kubernetes/api/client.h"
 #include "server/stages/stage_record.h"
 #include "server/stages/stage_status.h"
 

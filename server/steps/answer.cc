@@ -6,7 +6,7 @@
 #include <algorithm>
 #include <utility>
 
-#include "server/base/strings.h"
+#include "base/strings.h"
 #include "server/stages/stage_record.h"
 
 namespace gantry::steps {

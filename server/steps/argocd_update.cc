@@ -8,12 +8,13 @@
 #include <utility>
 
 #include "absl/strings/str_join.h"
+#include "base/strings.h"
+#include "base/text.h"
 #include "server/argocd/decide.h"
 #include "server/argocd/match.h"
 #include "server/argocd/patch.h"
 #include "server/authorization/authorized_stage.h"
-#include "server/base/strings.h"
-#include "server/kubernetes/error.h"
+#include "server/kubernetes/api/error.h"
 #include "server/steps/answer.h"
 #include "server/steps/argocd_update_config.h"
 #include "server/steps/kubernetes_failure.h"
@@ -389,8 +390,8 @@ class UpdateExecution {
       if (members > 1) {
         return {v1::STEP_REASON_INCOMPATIBLE_SOURCES,
                 base::StrCat("the source updates of apps[", i, "] do not fit ", unmatched.size(),
-                             " of its ", members, " Applications: ", FirstThree(unmatched), "; ",
-                             first.message)};
+                             " of its ", members, " Applications: ", base::FirstThree(unmatched),
+                             "; ", first.message)};
       }
       return {first.problem == argocd::SourceMatch::Problem::kNotMatched
                   ? v1::STEP_REASON_SOURCE_NOT_MATCHED
@@ -528,7 +529,8 @@ class UpdateExecution {
   }
 
   PassResult Succeed(stages::StoredStage& stage) {
-    const std::string message = base::StrCat("all Applications are synced: ", FirstThree(Names()));
+    const std::string message =
+        base::StrCat("all Applications are synced: ", base::FirstThree(Names()));
     if (request_.dry_run()) {
       return WithOutcomes(Running(
           v1::STEP_REASON_OPERATION_RUNNING,

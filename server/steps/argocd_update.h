@@ -5,13 +5,13 @@
 #include <string>
 #include <vector>
 
-#include "server/base/clock.h"
-#include "server/base/context.h"
-#include "server/base/random.h"
-#include "server/base/worker_pool.h"
+#include "base/clock.h"
+#include "base/context.h"
+#include "base/random.h"
+#include "base/worker_pool.h"
 #include "server/cache/caches.h"
-#include "server/kubernetes/client.h"
-#include "server/kubernetes/event_recorder.h"
+#include "server/kubernetes/api/client.h"
+#include "server/kubernetes/api/event_recorder.h"
 #include "server/stages/stage_store.h"
 #include "server/steps/step_runner.h"
 

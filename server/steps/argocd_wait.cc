@@ -8,11 +8,12 @@
 #include <utility>
 
 #include "absl/strings/str_join.h"
+#include "base/strings.h"
+#include "base/text.h"
 #include "server/argocd/patch.h"
 #include "server/argocd/wait.h"
 #include "server/authorization/authorized_stage.h"
-#include "server/base/strings.h"
-#include "server/kubernetes/error.h"
+#include "server/kubernetes/api/error.h"
 #include "server/steps/answer.h"
 #include "server/steps/argocd_wait_config.h"
 #include "server/steps/kubernetes_failure.h"
@@ -273,8 +274,9 @@ class WaitExecution {
     if (AnyOf(WaitKind::kNotReady)) return NotReady();
     std::vector<std::string> names;
     for (const WaitTarget& target : targets_) names.push_back(ToString(target.application->name));
-    return WithOutcomes(Answer(v1::STEP_STATUS_SUCCEEDED, v1::STEP_REASON_UNSPECIFIED,
-                               base::StrCat("all Applications are ready: ", FirstThree(names))));
+    return WithOutcomes(
+        Answer(v1::STEP_STATUS_SUCCEEDED, v1::STEP_REASON_UNSPECIFIED,
+               base::StrCat("all Applications are ready: ", base::FirstThree(names))));
   }
 
   v1::RunStepResponse NotReady() const {

@@ -7,13 +7,13 @@
 #include <vector>
 
 #include "absl/time/time.h"
-#include "server/base/clock.h"
-#include "server/base/context.h"
-#include "server/base/mutex.h"
-#include "server/base/random.h"
-#include "server/base/worker_pool.h"
+#include "base/clock.h"
+#include "base/context.h"
+#include "base/mutex.h"
+#include "base/random.h"
+#include "base/worker_pool.h"
 #include "server/cache/caches.h"
-#include "server/kubernetes/client.h"
+#include "server/kubernetes/api/client.h"
 #include "server/stages/stage_store.h"
 #include "server/steps/step_runner.h"
 

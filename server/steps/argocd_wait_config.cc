@@ -4,7 +4,7 @@
 #include <exception>
 #include <utility>
 
-#include "server/base/strings.h"
+#include "base/strings.h"
 #include "server/steps/argocd_wait_schema.h"
 #include "server/steps/config_rules.h"
 

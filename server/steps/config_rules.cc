@@ -6,9 +6,10 @@
 #include <string>
 #include <string_view>
 
-#include "server/base/names.h"
-#include "server/base/strings.h"
-#include "server/base/utf8.h"
+#include "base/names.h"
+#include "base/strings.h"
+#include "base/text.h"
+#include "base/utf8.h"
 #include "server/steps/config_text.h"
 #include "server/steps/label_selector.h"
 
@@ -35,8 +36,8 @@ bool HasCharacter(std::string_view text, Predicate predicate) {
 
 void AddUnexpected(std::string_view found, std::string_view expected, const ConfigPath& path,
                    ViolationList& violations) {
-  violations.Add(path,
-                 [&] { return base::StrCat("found ", Quote(found), ", expected ", expected); });
+  violations.Add(
+      path, [&] { return base::StrCat("found ", base::Quote(found), ", expected ", expected); });
 }
 
 std::string_view Text(const json& value) { return value.get_ref<const std::string&>(); }

@@ -20,7 +20,8 @@
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/numbers.h"
-#include "server/base/strings.h"
+#include "base/strings.h"
+#include "base/text.h"
 #include "server/steps/config_text.h"
 
 namespace gantry::steps {
@@ -88,7 +89,7 @@ std::string ConfigPath::ToString() const {
   if (parent_ == nullptr) return "";
   std::string text = parent_->ToString();
   if (is_index_) return base::StrCat(text, "[", index_, "]");
-  if (!IsPlainWord(field_)) return base::StrCat(text, "[", Quote(field_), "]");
+  if (!IsPlainWord(field_)) return base::StrCat(text, "[", base::Quote(field_), "]");
   return base::StrCat(text, text.empty() ? "" : ".", field_);
 }
 
@@ -113,7 +114,7 @@ std::vector<Violation> ViolationList::Take() && {
   violations.reserve(kept_.size() + 1);
   for (Kept& kept : kept_) violations.push_back(std::move(kept.violation));
   if (others_ > 0) {
-    violations.push_back({"", Count(others_, "more violation") + " not shown"});
+    violations.push_back({"", base::Count(others_, "more violation") + " not shown"});
   }
   return violations;
 }
@@ -155,23 +156,24 @@ std::string ConfigSchema::Node::Expected() const {
     case Type::kAny:
       return "a value";
     case Type::kString:
-      if (!allowed.empty()) return (allowed.size() > 1 ? "one of " : "") + Join(allowed, "or");
+      if (!allowed.empty())
+        return (allowed.size() > 1 ? "one of " : "") + base::Join(allowed, "or");
       if (max_length == kUnlimited) {
         return min_length == 0 ? "a string" : "a string that is not empty";
       }
-      if (min_length == 0) return "a string of at most " + Count(max_length, "character");
-      return base::StrCat("a string of ", min_length, " to ", Count(max_length, "character"));
+      if (min_length == 0) return "a string of at most " + base::Count(max_length, "character");
+      return base::StrCat("a string of ", min_length, " to ", base::Count(max_length, "character"));
     case Type::kBoolean:
       return "true or false";
     case Type::kNumber:
       return "a number";
     case Type::kArray:
-      return min_items == 0 ? "a list" : "a list of at least " + Count(min_items, "item");
+      return min_items == 0 ? "a list" : "a list of at least " + base::Count(min_items, "item");
     case Type::kObject:
       if (other_properties != nullptr && properties.empty()) {
         return "an object whose fields are each " + other_properties->Expected();
       }
-      if (!required.empty()) return "an object with " + Join(required, "and");
+      if (!required.empty()) return "an object with " + base::Join(required, "and");
       return "an object";
   }
   return "a value";
@@ -188,7 +190,7 @@ bool ConfigSchema::Node::CheckString(const std::string& text, const ConfigPath& 
   const std::optional<size_t> length = CountCharacters(text);
   if (!length) {
     violations.Add(path, [&] {
-      return base::StrCat("found ", Quote(text), ", which is not valid UTF-8, expected ",
+      return base::StrCat("found ", base::Quote(text), ", which is not valid UTF-8, expected ",
                           Expected());
     });
     return false;
@@ -196,14 +198,14 @@ bool ConfigSchema::Node::CheckString(const std::string& text, const ConfigPath& 
   // valijson reads strings up to the first of these only.
   if (text.find('\0') != std::string::npos) {
     violations.Add(path, [&] {
-      return base::StrCat("found ", Quote(text), ", expected no character U+0000");
+      return base::StrCat("found ", base::Quote(text), ", expected no character U+0000");
     });
     return false;
   }
   if (*length < min_length || *length > max_length) {
     violations.Add(path, [&] {
-      return base::StrCat("found ", text.empty() ? "an empty string" : Quote(text),
-                          text.empty() ? "" : " (" + Count(*length, "character") + ")",
+      return base::StrCat("found ", text.empty() ? "an empty string" : base::Quote(text),
+                          text.empty() ? "" : " (" + base::Count(*length, "character") + ")",
                           ", expected ", Expected());
     });
     return false;
@@ -224,14 +226,14 @@ bool ConfigSchema::Node::CheckList(const json& list, const ConfigPath& path,
   if (list.size() < min_items) {
     violations.Add(path, [&] {
       return base::StrCat("found ", DescribeValue(list), ", expected at least ",
-                          Count(min_items, "item"));
+                          base::Count(min_items, "item"));
     });
     return false;
   }
   if (list.size() > max_items) {
     violations.Add(path, [&] {
       return base::StrCat("found ", DescribeValue(list), ", expected at most ",
-                          Count(max_items, "item"));
+                          base::Count(max_items, "item"));
     });
     return false;
   }
@@ -277,7 +279,7 @@ void ConfigSchema::Node::WalkFields(const json& object, const ConfigPath& path,
         if (const auto meant = NearestWord(field.key(), names)) {
           return "unknown field: did you mean " + *meant + "?";
         }
-        return "unknown field, expected " + Join(names, "or");
+        return "unknown field, expected " + base::Join(names, "or");
       });
     }
   }

@@ -7,32 +7,11 @@
 #include <cstdint>
 
 #include "absl/strings/ascii.h"
-#include "absl/strings/str_format.h"
-#include "server/base/strings.h"
-#include "server/base/utf8.h"
+#include "base/text.h"
+#include "base/utf8.h"
 
 namespace gantry::steps {
 namespace {
-
-constexpr size_t kMaxQuoted = 60;
-
-std::string Escaped(uint32_t code_point) {
-  switch (code_point) {
-    case '\n':
-      return "\\n";
-    case '\r':
-      return "\\r";
-    case '\t':
-      return "\\t";
-    case '"':
-      return "\\\"";
-    case '\\':
-      return "\\\\";
-    default:
-      return code_point > 0xFFFF ? absl::StrFormat("\\U%08x", code_point)
-                                 : absl::StrFormat("\\u%04x", code_point);
-  }
-}
 
 std::string DescribeNumber(const nlohmann::json& number) {
   if (!number.is_number_float()) return number.dump();
@@ -74,28 +53,6 @@ size_t TypingErrors(std::string_view a, std::string_view b) {
 
 }  // namespace
 
-std::string Quote(std::string_view text) {
-  std::string quoted = "\"";
-  for (size_t count = 0; !text.empty(); ++count) {
-    if (count == kMaxQuoted) {
-      quoted += "…";
-      break;
-    }
-    const std::string_view before = text;
-    const std::optional<uint32_t> code_point = base::TakeCodePoint(text);
-    if (!code_point) {
-      quoted += absl::StrFormat("\\x%02x", static_cast<unsigned char>(text.front()));
-      text.remove_prefix(1);
-    } else if (*code_point == '"' || *code_point == '\\' ||
-               (*code_point != ' ' && base::IsUnprintable(*code_point))) {
-      quoted += Escaped(*code_point);
-    } else {
-      quoted.append(before, 0, before.size() - text.size());
-    }
-  }
-  return quoted + '"';
-}
-
 std::string DescribeValue(const nlohmann::json& value) {
   switch (value.type()) {
     case nlohmann::json::value_t::null:
@@ -108,34 +65,18 @@ std::string DescribeValue(const nlohmann::json& value) {
       return "the number " + DescribeNumber(value);
     case nlohmann::json::value_t::string: {
       const auto& text = value.get_ref<const std::string&>();
-      return text.empty() ? "an empty string" : "the string " + Quote(text);
+      return text.empty() ? "an empty string" : "the string " + base::Quote(text);
     }
     case nlohmann::json::value_t::array:
-      return value.empty() ? "an empty list" : "a list of " + Count(value.size(), "item");
+      return value.empty() ? "an empty list" : "a list of " + base::Count(value.size(), "item");
     case nlohmann::json::value_t::object:
-      return value.empty() ? "an empty object" : "an object with " + Count(value.size(), "field");
+      return value.empty() ? "an empty object"
+                           : "an object with " + base::Count(value.size(), "field");
     case nlohmann::json::value_t::binary:
     case nlohmann::json::value_t::discarded:
       break;
   }
   return "a value that JSON does not have";
-}
-
-std::string Count(size_t count, std::string_view noun) {
-  return base::StrCat(count, " ", noun, count == 1 ? "" : "s");
-}
-
-std::string Join(const std::vector<std::string>& words, std::string_view conjunction) {
-  std::string joined;
-  for (size_t i = 0; i < words.size(); ++i) {
-    if (i > 0 && i + 1 == words.size()) {
-      base::StrAppend(&joined, " ", conjunction, " ");
-    } else if (i > 0) {
-      joined += ", ";
-    }
-    joined += words[i];
-  }
-  return joined;
 }
 
 std::optional<std::string> NearestWord(std::string_view word,

@@ -14,19 +14,9 @@ namespace gantry::steps {
 // The words that violations of a configuration are made of. What they return is valid UTF-8 on one
 // line, whatever they are given. Pure; any thread may call them.
 
-// `text` in double quotes, cut after 60 characters (then ending in "…"). Quotes, backslashes,
-// everything a reader can't see but the blank, and bytes that are not UTF-8 are escaped.
-std::string Quote(std::string_view text);
-
 // What stands in a configuration: `the string "a"`, `the number 5`, `a list of 2 items`, `null`.
 // A number without a fraction is written as an integer, be it stored as a double or not.
 std::string DescribeValue(const nlohmann::json& value);
-
-// "1 item", "2 items".
-std::string Count(size_t count, std::string_view noun);
-
-// "a", "a or b", "a, b or c".
-std::string Join(const std::vector<std::string>& words, std::string_view conjunction);
 
 // The one of `candidates` that `word` was probably meant to be: the same in another letter case,
 // or one or two typing errors away. Nothing when none or more than one is that near.

@@ -4,9 +4,9 @@
 #include <string>
 
 #include "absl/strings/ascii.h"
-#include "server/base/error_info.h"
-#include "server/base/strings.h"
-#include "server/kubernetes/error.h"
+#include "base/error_info.h"
+#include "base/strings.h"
+#include "server/kubernetes/api/error.h"
 
 namespace gantry::steps {
 namespace {

@@ -3,7 +3,7 @@
 #define GANTRY_SERVER_STEPS_KUBERNETES_FAILURE_H_
 
 #include "absl/status/status.h"
-#include "server/base/context.h"
+#include "base/context.h"
 
 namespace gantry::steps {
 

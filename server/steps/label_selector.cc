@@ -6,8 +6,8 @@
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_join.h"
-#include "server/base/names.h"
-#include "server/base/strings.h"
+#include "base/names.h"
+#include "base/strings.h"
 
 namespace gantry::steps {
 namespace {

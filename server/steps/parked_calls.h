@@ -12,9 +12,9 @@
 #include <utility>
 #include <vector>
 
+#include "base/context.h"
+#include "base/mutex.h"
 #include "server/argocd/application.h"
-#include "server/base/context.h"
-#include "server/base/mutex.h"
 #include "server/cache/caches.h"
 
 namespace gantry::steps {

@@ -5,9 +5,9 @@
 #include <map>
 #include <utility>
 
-#include "absl/strings/str_join.h"
-#include "server/base/strings.h"
-#include "server/kubernetes/error.h"
+#include "base/strings.h"
+#include "base/text.h"
+#include "server/kubernetes/api/error.h"
 
 namespace gantry::steps {
 namespace {
@@ -73,15 +73,6 @@ absl::StatusOr<Applications<Application>> ReadMatching(kubernetes::Client& clien
 bool Scope::Serves(const std::string& ns) const {
   return served_namespaces.empty() || std::find(served_namespaces.begin(), served_namespaces.end(),
                                                 ns) != served_namespaces.end();
-}
-
-std::string FirstThree(const std::vector<std::string>& items) {
-  if (items.size() > 3) {
-    return base::StrCat(items[0], ", ", items[1], ", ", items[2], " and ", items.size() - 3,
-                        " more");
-  }
-  if (items.size() < 2) return items.empty() ? "" : items[0];
-  return base::StrCat(absl::StrJoin(items.begin(), items.end() - 1, ", "), " and ", items.back());
 }
 
 template <typename Application>
@@ -158,8 +149,9 @@ absl::StatusOr<Resolution<Application>> Resolve(kubernetes::Client& client,
     }
   }
   if (resolution.refusal && resolution.refusal.message.empty()) {
-    resolution.refusal.message = base::StrCat(
-        missing.size() == 1 ? "Application " : "Applications ", FirstThree(missing), " not found");
+    resolution.refusal.message =
+        base::StrCat(missing.size() == 1 ? "Application " : "Applications ",
+                     base::FirstThree(missing), " not found");
   }
   return resolution;
 }

@@ -8,13 +8,13 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "base/context.h"
+#include "base/worker_pool.h"
 #include "gantry/v1/step.pb.h"
 #include "server/argocd/application.h"
 #include "server/argocd/observed_application.h"
-#include "server/base/context.h"
-#include "server/base/worker_pool.h"
 #include "server/cache/caches.h"
-#include "server/kubernetes/client.h"
+#include "server/kubernetes/api/client.h"
 #include "server/steps/application_selection.h"
 
 namespace gantry::steps {
@@ -58,9 +58,6 @@ absl::StatusOr<Resolution<Application>> Resolve(kubernetes::Client& client,
 std::optional<Resolution<argocd::ObservedApplication>> ResolveFromCache(
     const cache::Caches& caches, const Scope& scope,
     const std::vector<ApplicationSelection>& selections);
-
-// "a", "a and b", "a, b, c and 4 more": the first three of a list that may be long.
-std::string FirstThree(const std::vector<std::string>& items);
 
 }  // namespace gantry::steps
 

@@ -9,8 +9,8 @@
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "base/context.h"
 #include "gantry/v1/promotion_step_service.pb.h"
-#include "server/base/context.h"
 #include "server/observability/log.h"
 
 namespace gantry::steps {

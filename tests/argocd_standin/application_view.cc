@@ -4,7 +4,7 @@
 #include <algorithm>
 #include <utility>
 
-#include "server/base/strings.h"
+#include "base/strings.h"
 #include "tests/argocd_standin/json_access.h"
 #include "tests/argocd_standin/operation_state.h"
 #include "tests/argocd_standin/sources.h"

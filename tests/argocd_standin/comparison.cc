@@ -9,8 +9,8 @@
 
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_replace.h"
+#include "base/strings.h"
 #include "server/argocd/annotations.h"
-#include "server/base/strings.h"
 #include "tests/argocd_standin/argo_types.h"
 #include "tests/argocd_standin/json_access.h"
 #include "tests/argocd_standin/merge_diff.h"

@@ -5,8 +5,8 @@
 #include <optional>
 #include <utility>
 
-#include "server/base/strings.h"
-#include "server/kubernetes/error.h"
+#include "base/strings.h"
+#include "server/kubernetes/api/error.h"
 #include "tests/argocd_standin/json_access.h"
 #include "tests/argocd_standin/orders.h"
 

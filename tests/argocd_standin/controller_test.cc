@@ -6,7 +6,7 @@
 
 #include <sstream>
 
-#include "server/kubernetes/error.h"
+#include "server/kubernetes/api/error.h"
 #include "tests/argocd_standin/json_access.h"
 #include "tests/fakes/fake_clock.h"
 #include "tests/fakes/fake_kubernetes.h"

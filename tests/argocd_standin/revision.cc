@@ -10,7 +10,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_split.h"
-#include "server/base/strings.h"
+#include "base/strings.h"
 #include "tests/argocd_standin/json_access.h"
 
 namespace gantry::argocd_standin {

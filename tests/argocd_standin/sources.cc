@@ -5,7 +5,7 @@
 #include <utility>
 
 #include "absl/strings/match.h"
-#include "server/base/strings.h"
+#include "base/strings.h"
 #include "tests/argocd_standin/argo_types.h"
 #include "tests/argocd_standin/json_access.h"
 #include "tests/argocd_standin/operation_state.h"

@@ -8,9 +8,9 @@
 #include <string>
 #include <vector>
 
-#include "server/base/mutex.h"
-#include "server/kubernetes/client.h"
-#include "server/kubernetes/error.h"
+#include "base/mutex.h"
+#include "server/kubernetes/api/client.h"
+#include "server/kubernetes/api/error.h"
 
 namespace gantry::testing {
 

@@ -11,9 +11,9 @@
 #include <vector>
 
 #include "absl/time/time.h"
-#include "server/base/clock.h"
+#include "base/clock.h"
 #include "server/cache/caches.h"
-#include "server/kubernetes/client.h"
+#include "server/kubernetes/api/client.h"
 
 namespace gantry::testing {
 

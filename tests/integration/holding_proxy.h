@@ -15,7 +15,7 @@
 #include <utility>
 #include <vector>
 
-#include "server/base/mutex.h"
+#include "base/mutex.h"
 #include "tests/integration/cluster_access.h"
 
 namespace gantry::integration {

@@ -19,8 +19,8 @@
 #include "server/argocd/observed_application.h"
 #include "server/cache/caches.h"
 #include "server/cache/watchers.h"
-#include "server/kubernetes/api_connection.h"
-#include "server/kubernetes/kube_config.h"
+#include "server/kubernetes/api/api_connection.h"
+#include "server/kubernetes/config/kube_config.h"
 #include "tests/integration/integration_test.h"
 
 namespace gantry::integration {

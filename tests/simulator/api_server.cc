@@ -8,7 +8,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_split.h"
-#include "server/base/strings.h"
+#include "base/strings.h"
 #include "tests/simulator/reviews.h"
 
 namespace gantry::simulator {

@@ -7,7 +7,7 @@
 #include <optional>
 #include <string>
 
-#include "server/base/clock.h"
+#include "base/clock.h"
 #include "tests/simulator/faults.h"
 #include "tests/simulator/http_server.h"
 #include "tests/simulator/list_options.h"

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tests/simulator/api_status.h"
 
-#include "server/base/strings.h"
+#include "base/strings.h"
 
 namespace gantry::simulator {
 

@@ -3,7 +3,7 @@
 
 #include <utility>
 
-#include "server/base/strings.h"
+#include "base/strings.h"
 
 namespace gantry::simulator {
 

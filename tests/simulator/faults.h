@@ -10,7 +10,7 @@
 #include <string>
 
 #include "absl/status/statusor.h"
-#include "server/base/mutex.h"
+#include "base/mutex.h"
 #include "tests/simulator/rbac.h"
 
 namespace gantry::simulator {

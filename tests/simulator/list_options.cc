@@ -7,7 +7,7 @@
 #include "absl/strings/escaping.h"
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
-#include "server/base/strings.h"
+#include "base/strings.h"
 #include "tests/simulator/http_server.h"
 #include "tests/simulator/objects.h"
 

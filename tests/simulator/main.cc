@@ -22,7 +22,7 @@
 #include <vector>
 
 #include "absl/strings/numbers.h"
-#include "server/base/strings.h"
+#include "base/strings.h"
 #include "tests/simulator/simulator.h"
 
 namespace gantry::simulator {

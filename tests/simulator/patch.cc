@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "absl/strings/numbers.h"
-#include "server/base/strings.h"
+#include "base/strings.h"
 #include "tests/simulator/objects.h"
 
 namespace gantry::simulator {

@@ -9,7 +9,7 @@
 #include <utility>
 #include <vector>
 
-#include "server/base/mutex.h"
+#include "base/mutex.h"
 
 namespace gantry::simulator {
 

@@ -7,7 +7,7 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_split.h"
-#include "server/base/strings.h"
+#include "base/strings.h"
 
 namespace gantry::simulator {
 

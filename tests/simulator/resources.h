@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "server/base/mutex.h"
+#include "base/mutex.h"
 #include "tests/simulator/api_status.h"
 #include "tests/simulator/schema.h"
 

@@ -3,7 +3,7 @@
 
 #include <algorithm>
 
-#include "server/base/strings.h"
+#include "base/strings.h"
 #include "tests/simulator/objects.h"
 
 namespace gantry::simulator {

@@ -5,7 +5,7 @@
 #include <string_view>
 
 #include "absl/time/time.h"
-#include "server/base/strings.h"
+#include "base/strings.h"
 
 namespace gantry::simulator {
 

@@ -13,7 +13,7 @@
 #include "absl/strings/escaping.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_join.h"
-#include "server/base/strings.h"
+#include "base/strings.h"
 #include "tests/simulator/default_manifests.h"
 #include "tests/simulator/objects.h"
 

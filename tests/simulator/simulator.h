@@ -12,9 +12,9 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "server/base/clock.h"
-#include "server/base/context.h"
-#include "server/base/mutex.h"
+#include "base/clock.h"
+#include "base/context.h"
+#include "base/mutex.h"
 #include "tests/simulator/api_server.h"
 #include "tests/simulator/certificates.h"
 #include "tests/simulator/faults.h"

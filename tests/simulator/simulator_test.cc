@@ -22,7 +22,7 @@
 #include <thread>
 #include <vector>
 
-#include "server/base/strings.h"
+#include "base/strings.h"
 #include "tests/simulator/list_options.h"
 #include "tests/simulator/objects.h"
 

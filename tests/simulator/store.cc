@@ -4,7 +4,7 @@
 #include <algorithm>
 #include <string_view>
 
-#include "server/base/strings.h"
+#include "base/strings.h"
 
 namespace gantry::simulator {
 namespace {

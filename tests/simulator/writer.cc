@@ -7,7 +7,7 @@
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/numbers.h"
-#include "server/base/strings.h"
+#include "base/strings.h"
 #include "tests/simulator/certificates.h"
 #include "tests/simulator/patch.h"
 

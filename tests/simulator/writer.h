@@ -6,8 +6,8 @@
 #include <nlohmann/json.hpp>
 #include <string>
 
-#include "server/base/clock.h"
-#include "server/base/mutex.h"
+#include "base/clock.h"
+#include "base/mutex.h"
 #include "tests/simulator/objects.h"
 #include "tests/simulator/rbac.h"
 #include "tests/simulator/resources.h"

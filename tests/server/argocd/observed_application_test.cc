@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "server/argocd/annotations.h"
-#include "server/kubernetes/client.h"
+#include "server/kubernetes/api/client.h"
 #include "tests/server/argocd/documents.h"
 
 namespace gantry::argocd {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "server/health/leader_work.h"
 
-#include "server/kubernetes/error.h"
+#include "server/kubernetes/api/error.h"
 #include "tests/fakes/fake_kubernetes.h"
 #include "tests/server/health/health_fixture.h"
 

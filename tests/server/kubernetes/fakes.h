@@ -7,11 +7,11 @@
 #include <utility>
 #include <vector>
 
-#include "server/base/clock.h"
-#include "server/base/context.h"
-#include "server/base/mutex.h"
-#include "server/base/random.h"
-#include "server/kubernetes/http_transport.h"
+#include "base/clock.h"
+#include "base/context.h"
+#include "base/mutex.h"
+#include "base/random.h"
+#include "server/kubernetes/http/http_transport.h"
 
 namespace gantry::kubernetes {
 

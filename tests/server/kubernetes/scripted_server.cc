@@ -16,7 +16,7 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
-#include "server/base/strings.h"
+#include "base/strings.h"
 
 namespace gantry::kubernetes {
 namespace {

@@ -13,8 +13,8 @@
 #include <utility>
 #include <vector>
 
-#include "server/base/mutex.h"
-#include "server/kubernetes/tls_files.h"
+#include "base/mutex.h"
+#include "server/kubernetes/config/tls_files.h"
 
 namespace gantry::kubernetes {
 

@@ -8,7 +8,7 @@
 #include <memory>
 #include <string>
 
-#include "server/kubernetes/tls_files.h"
+#include "server/kubernetes/config/tls_files.h"
 
 namespace gantry::kubernetes {
 

@@ -6,7 +6,7 @@
 #include <thread>
 #include <vector>
 
-#include "server/base/mutex.h"
+#include "base/mutex.h"
 
 namespace gantry::kubernetes {
 

@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "server/kubernetes/error.h"
+#include "server/kubernetes/api/error.h"
 #include "tests/server/service/service_fixture.h"
 
 namespace gantry::service {

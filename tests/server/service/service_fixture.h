@@ -19,11 +19,11 @@
 #include <vector>
 
 #include "absl/strings/str_split.h"
+#include "base/error_info.h"
+#include "base/mutex.h"
 #include "gantry/rpc/v1/error_details.pb.h"
 #include "gantry/rpc/v1/status.pb.h"
 #include "gantry/v1/promotion_step_service.grpc.pb.h"
-#include "server/base/error_info.h"
-#include "server/base/mutex.h"
 #include "server/health/health_cache.h"
 #include "server/observability/library_logs.h"
 #include "server/service/promotion_step_service.h"

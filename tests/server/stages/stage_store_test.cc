@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "server/kubernetes/error.h"
+#include "server/kubernetes/api/error.h"
 #include "tests/fakes/fake_kubernetes.h"
 
 namespace gantry::stages {

@@ -5,8 +5,8 @@
 #include <google/protobuf/util/json_util.h>
 #include <gtest/gtest.h>
 
-#include "server/base/error_info.h"
-#include "server/kubernetes/error.h"
+#include "base/error_info.h"
+#include "server/kubernetes/api/error.h"
 #include "server/stages/stage_store.h"
 #include "tests/fakes/fake_kubernetes.h"
 #include "tests/server/steps/expect_answer.h"

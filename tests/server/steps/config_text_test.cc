@@ -8,6 +8,8 @@
 #include <string>
 #include <string_view>
 
+#include "base/text.h"
+
 namespace gantry::steps {
 namespace {
 
@@ -41,8 +43,8 @@ TEST(ConfigTextTest, QuotesOnOneLineOfUtf8) {
        }()},
   };
   for (const auto& c : cases) {
-    EXPECT_EQ(Quote(c.text), c.quoted) << c.name;
-    EXPECT_TRUE(CountCharacters(Quote(c.text)).has_value()) << c.name;
+    EXPECT_EQ(base::Quote(c.text), c.quoted) << c.name;
+    EXPECT_TRUE(CountCharacters(base::Quote(c.text)).has_value()) << c.name;
   }
 }
 
@@ -82,13 +84,13 @@ TEST(ConfigTextTest, DescribesValues) {
 }
 
 TEST(ConfigTextTest, JoinsAndCounts) {
-  EXPECT_EQ(Join({}, "or"), "");
-  EXPECT_EQ(Join({"a"}, "or"), "a");
-  EXPECT_EQ(Join({"a", "b"}, "or"), "a or b");
-  EXPECT_EQ(Join({"a", "b", "c"}, "and"), "a, b and c");
-  EXPECT_EQ(Count(0, "item"), "0 items");
-  EXPECT_EQ(Count(1, "item"), "1 item");
-  EXPECT_EQ(Count(2, "item"), "2 items");
+  EXPECT_EQ(base::Join({}, "or"), "");
+  EXPECT_EQ(base::Join({"a"}, "or"), "a");
+  EXPECT_EQ(base::Join({"a", "b"}, "or"), "a or b");
+  EXPECT_EQ(base::Join({"a", "b", "c"}, "and"), "a, b and c");
+  EXPECT_EQ(base::Count(0, "item"), "0 items");
+  EXPECT_EQ(base::Count(1, "item"), "1 item");
+  EXPECT_EQ(base::Count(2, "item"), "2 items");
 }
 
 TEST(ConfigTextTest, FindsTheWordThatWasMeant) {

@@ -9,8 +9,8 @@
 #include <string>
 #include <vector>
 
-#include "server/kubernetes/error.h"
-#include "server/kubernetes/event_recorder.h"
+#include "server/kubernetes/api/error.h"
+#include "server/kubernetes/api/event_recorder.h"
 #include "server/stages/stage_store.h"
 #include "server/steps/step_runner.h"
 #include "tests/fakes/fake_clock.h"

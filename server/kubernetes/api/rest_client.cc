@@ -1,0 +1,168 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "server/kubernetes/api/rest_client.h"
+
+#include <simdjson.h>
+
+#include "base/strings.h"
+#include "server/kubernetes/api/error.h"
+#include "server/kubernetes/api/object_splitter.h"
+#include "server/kubernetes/api/response_error.h"
+
+namespace gantry::kubernetes {
+namespace {
+
+static_assert(kJsonPadding >= simdjson::SIMDJSON_PADDING);
+
+constexpr std::string_view kJson = "application/json";
+constexpr int kWholeListTimeouts = 10;
+
+ApiTarget TargetOf(Verb verb, const Resource& resource, std::string_view ns,
+                   std::string_view name) {
+  ApiTarget target;
+  target.verb = verb;
+  target.resource = resource;
+  target.ns = ns;
+  target.name = name;
+  return target;
+}
+
+simdjson::padded_string_view Padded(const std::string& body) {
+  return simdjson::padded_string_view(body.data(), body.size(), body.capacity());
+}
+
+bool IsJsonObject(const std::string& body) {
+  simdjson::dom::parser parser;
+  simdjson::dom::object object;
+  return parser.parse(Padded(body)).get_object().get(object) == simdjson::SUCCESS;
+}
+
+// What an object calls itself, for messages; empty when it does not say.
+std::string NameIn(std::string_view body) {
+  simdjson::dom::parser parser;
+  std::string_view name;
+  const auto found = parser.parse(simdjson::padded_string(body)).at_pointer("/metadata/name");
+  return found.get_string().get(name) == simdjson::SUCCESS ? std::string(name) : std::string();
+}
+
+}  // namespace
+
+absl::StatusOr<std::string> RestClient::CallForObject(const ApiRequest& request,
+                                                      base::Context& context) {
+  absl::StatusOr<HttpResponse> response = connection_->Call(request, context);
+  if (!response.ok()) return response.status();
+  if (!IsJsonObject(response->body)) {
+    return MalformedResponse(request.target, *response, "is not a JSON object");
+  }
+  return std::move(response->body);
+}
+
+absl::StatusOr<std::string> RestClient::Get(const Resource& resource, std::string_view ns,
+                                            std::string_view name, base::Context& context) {
+  ApiRequest request;
+  request.target = TargetOf(Verb::kGet, resource, ns, name);
+  return CallForObject(request, context);
+}
+
+absl::StatusOr<std::string> RestClient::List(
+    const Resource& resource, std::string_view ns, const ListOptions& options,
+    absl::FunctionRef<absl::Status(std::string_view item)> on_item,
+    absl::FunctionRef<void()> on_restart, base::Context& context) {
+  ApiRequest request;
+  std::string continue_token;
+  bool whole = options.page_size <= 0;
+  while (true) {
+    request.target = TargetOf(Verb::kList, resource, ns, "");
+    auto& query = request.target.query;
+    if (!options.label_selector.empty()) {
+      query.emplace_back("labelSelector", options.label_selector);
+    }
+    if (!options.field_selector.empty()) {
+      query.emplace_back("fieldSelector", options.field_selector);
+    }
+    if (!whole) query.emplace_back("limit", base::StrCat(options.page_size));
+    if (!continue_token.empty()) query.emplace_back("continue", continue_token);
+    request.attempt_factor = whole ? kWholeListTimeouts : 1;
+    absl::StatusOr<HttpResponse> response = connection_->Call(request, context);
+    if (!response.ok()) {
+      if (continue_token.empty() || KindOf(response.status()) != ErrorKind::kExpired) {
+        return response.status();
+      }
+      // The snapshot that the pages are cut from is gone. Another list in pages would run into
+      // the same, so this one is read at once.
+      whole = true;
+      continue_token.clear();
+      on_restart();
+      continue;
+    }
+    ListSplitter splitter([&](std::string_view item) { return on_item(item); });
+    splitter.Add(response->body);
+    absl::StatusOr<ListMetadata> metadata = splitter.Finish();
+    if (!splitter.refused().ok()) return splitter.refused();
+    if (!metadata.ok()) {
+      return MalformedResponse(request.target, *response, base::ToStd(metadata.status().message()));
+    }
+    if (metadata->continue_token.empty()) return std::move(metadata->resource_version);
+    if (metadata->continue_token == continue_token) {
+      return MalformedResponse(request.target, *response, "continues with the same page for ever");
+    }
+    continue_token = std::move(metadata->continue_token);
+  }
+}
+
+absl::StatusOr<std::string> RestClient::Create(const Resource& resource, std::string_view ns,
+                                               std::string_view body, base::Context& context) {
+  ApiRequest request;
+  const std::string name = NameIn(body);
+  request.target = TargetOf(Verb::kCreate, resource, ns, name);
+  request.body = body;
+  request.content_type = kJson;
+  return CallForObject(request, context);
+}
+
+absl::StatusOr<std::string> RestClient::Replace(const Resource& resource, std::string_view ns,
+                                                std::string_view name, std::string_view body,
+                                                base::Context& context) {
+  ApiRequest request;
+  request.target = TargetOf(Verb::kUpdate, resource, ns, name);
+  request.body = body;
+  request.content_type = kJson;
+  return CallForObject(request, context);
+}
+
+absl::StatusOr<std::string> RestClient::JsonPatch(const Resource& resource, std::string_view ns,
+                                                  std::string_view name, std::string_view patch,
+                                                  base::Context& context) {
+  ApiRequest request;
+  request.target = TargetOf(Verb::kPatch, resource, ns, name);
+  request.body = patch;
+  request.content_type = "application/json-patch+json";
+  return CallForObject(request, context);
+}
+
+absl::StatusOr<std::string> RestClient::MergePatch(const Resource& resource, std::string_view ns,
+                                                   std::string_view name,
+                                                   std::string_view subresource,
+                                                   std::string_view patch, base::Context& context) {
+  ApiRequest request;
+  request.target = TargetOf(Verb::kPatch, resource, ns, name);
+  request.target.subresource = subresource;
+  request.body = patch;
+  request.content_type = "application/merge-patch+json";
+  return CallForObject(request, context);
+}
+
+absl::Status RestClient::Delete(const Resource& resource, std::string_view ns,
+                                std::string_view name, base::Context& context) {
+  ApiRequest request;
+  request.target = TargetOf(Verb::kDelete, resource, ns, name);
+  return CallForObject(request, context).status();
+}
+
+absl::StatusOr<std::unique_ptr<Client>> MakeClient(const ClusterConfig& config,
+                                                   const ClientOptions& options) {
+  absl::StatusOr<std::shared_ptr<ApiConnection>> connection = MakeApiConnection(config, options);
+  if (!connection.ok()) return connection.status();
+  return std::make_unique<RestClient>(*std::move(connection));
+}
+
+}  // namespace gantry::kubernetes

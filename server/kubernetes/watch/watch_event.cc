@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "server/kubernetes/watch/watch_event.h"
+
+#include <array>
+#include <cstdint>
+#include <optional>
+#include <utility>
+
+#include "absl/strings/ascii.h"
+#include "base/strings.h"
+#include "server/kubernetes/api/client.h"
+#include "server/kubernetes/api/response_error.h"
+
+namespace gantry::kubernetes {
+namespace {
+
+namespace ondemand = simdjson::ondemand;
+
+constexpr std::string_view kInitialEventsEnd = "k8s.io/initial-events-end";
+constexpr std::size_t kQuoted = 100;
+
+constexpr std::array<std::pair<std::string_view, WatchEvent::Type>, 5> kTypes = {{
+    {"ADDED", WatchEvent::Type::kAdded},
+    {"MODIFIED", WatchEvent::Type::kModified},
+    {"DELETED", WatchEvent::Type::kDeleted},
+    {"BOOKMARK", WatchEvent::Type::kBookmark},
+    {"ERROR", WatchEvent::Type::kError},
+}};
+
+simdjson::padded_string_view Padded(std::string_view text) {
+  return simdjson::padded_string_view(text.data(), text.size(), text.size() + kJsonPadding);
+}
+
+absl::Status Malformed(std::string_view what, std::string_view text) {
+  return absl::InvalidArgumentError(base::StrCat(what, ": \"", Excerpt(text, kQuoted), "\""));
+}
+
+simdjson::error_code ReadFields(ondemand::parser& parser, std::string_view line,
+                                std::string_view& type, std::string_view& object) {
+  ondemand::document document;
+  ondemand::object event;
+  if (const auto error = parser.iterate(Padded(line)).get(document)) return error;
+  if (const auto error = document.get_object().get(event)) return error;
+  for (auto field : event) {
+    std::string_view key;
+    ondemand::value value;
+    if (const auto error = field.unescaped_key().get(key)) return error;
+    if (const auto error = field.value().get(value)) return error;
+    if (key == "type") {
+      if (const auto error = value.get_string().get(type)) return error;
+    } else if (key == "object") {
+      ondemand::object content;
+      if (const auto error = value.get_object().get(content)) return error;
+      if (const auto error = content.raw_json().get(object)) return error;
+    }
+  }
+  const bool at_end = document.current_location().error() == simdjson::OUT_OF_BOUNDS;
+  return at_end ? simdjson::SUCCESS : simdjson::TRAILING_CONTENT;
+}
+
+simdjson::error_code ReadAnnotations(ondemand::value value, Bookmark& bookmark) {
+  ondemand::object annotations;
+  if (const auto error = value.get_object().get(annotations)) return error;
+  for (auto field : annotations) {
+    std::string_view key;
+    std::string_view text;
+    if (const auto error = field.unescaped_key().get(key)) return error;
+    if (const auto error = field.value().get_string().get(text)) return error;
+    if (key == kInitialEventsEnd) bookmark.initial_events_end = text == "true";
+  }
+  return simdjson::SUCCESS;
+}
+
+simdjson::error_code ReadMetadata(ondemand::parser& parser, std::string_view object,
+                                  Bookmark& bookmark) {
+  ondemand::document document;
+  ondemand::object metadata;
+  if (const auto error = parser.iterate(Padded(object)).get(document)) return error;
+  if (const auto error = document.find_field_unordered("metadata").get_object().get(metadata)) {
+    return error;
+  }
+  for (auto field : metadata) {
+    std::string_view key;
+    ondemand::value value;
+    if (const auto error = field.unescaped_key().get(key)) return error;
+    if (const auto error = field.value().get(value)) return error;
+    if (key == "resourceVersion") {
+      std::string_view text;
+      if (const auto error = value.get_string().get(text)) return error;
+      bookmark.resource_version = std::string(text);
+    } else if (key == "annotations") {
+      ondemand::json_type type;
+      if (const auto error = value.type().get(type)) return error;
+      if (type == ondemand::json_type::null) continue;
+      if (const auto error = ReadAnnotations(value, bookmark)) return error;
+    }
+  }
+  return simdjson::SUCCESS;
+}
+
+}  // namespace
+
+std::string_view WatchEventTypeName(WatchEvent::Type type) {
+  for (const auto& [name, named] : kTypes) {
+    if (named == type) return name;
+  }
+  return "";
+}
+
+absl::StatusOr<WatchEvent> WatchEventReader::Read(std::string_view line) {
+  std::string_view type;
+  WatchEvent event;
+  if (const auto error = ReadFields(parser_, line, type, event.object)) {
+    return Malformed(
+        base::StrCat("has a line that is no event in JSON (", simdjson::error_message(error), ")"),
+        line);
+  }
+  if (event.object.empty()) return Malformed("has an event without an object", line);
+  for (const auto& [name, named] : kTypes) {
+    if (type != name) continue;
+    event.type = named;
+    // What simdjson returns reaches to the next token.
+    event.object = base::ToStd(absl::StripTrailingAsciiWhitespace(base::ToAbsl(event.object)));
+    return event;
+  }
+  return Malformed("has an event whose type is none of this API", line);
+}
+
+absl::StatusOr<Bookmark> WatchEventReader::ReadBookmark(std::string_view object) {
+  Bookmark bookmark;
+  if (const auto error = ReadMetadata(parser_, object, bookmark)) {
+    return Malformed(base::StrCat("has a bookmark whose metadata cannot be read (",
+                                  simdjson::error_message(error), ")"),
+                     object);
+  }
+  if (bookmark.resource_version.empty()) {
+    return Malformed("has a bookmark without a resourceVersion", object);
+  }
+  return bookmark;
+}
+
+int WatchEventReader::ReadErrorCode(std::string_view object) {
+  constexpr int kUnknown = 500;
+  ondemand::document document;
+  std::int64_t code = 0;
+  if (parser_.iterate(Padded(object)).get(document) != simdjson::SUCCESS) return kUnknown;
+  if (document.find_field_unordered("code").get_int64().get(code) != simdjson::SUCCESS) {
+    return kUnknown;
+  }
+  return code >= 400 && code < 600 ? static_cast<int>(code) : kUnknown;
+}
+
+}  // namespace gantry::kubernetes
