@@ -384,15 +384,14 @@ std::vector<std::string> ToStrings(const std::vector<InternedString>& interned) 
 
 }  // namespace
 
-absl::Status ObserveApplication(std::string_view json, ObservedApplication& application) {
+absl::Status ObserveApplication(simdjson::padded_string_view json,
+                                ObservedApplication& application) {
   thread_local ondemand::parser parser;
   application = ObservedApplication();
   StreamReader read;
   ondemand::document document;
   value root;
-  const auto padded = simdjson::padded_string_view(json.data(), json.size(),
-                                                   json.size() + simdjson::SIMDJSON_PADDING);
-  if (!read.Broken(parser.iterate(padded).get(document)) &&
+  if (!read.Broken(parser.iterate(json).get(document)) &&
       !read.Broken(document.get_value().get(root))) {
     read.Members(root, "", [&](std::string_view key, value member) {
       if (key == "metadata") {

@@ -2,6 +2,8 @@
 #ifndef GANTRY_SERVER_ARGOCD_OBSERVED_APPLICATION_H_
 #define GANTRY_SERVER_ARGOCD_OBSERVED_APPLICATION_H_
 
+#include <simdjson.h>
+
 #include <optional>
 #include <string>
 #include <string_view>
@@ -105,9 +107,9 @@ struct ObservedApplication {
 };
 
 // Reads one Application object. An error only when not even its namespace, name and
-// resourceVersion can be read; anything else that is wrong is told in `problem`. `json` is followed
-// by kubernetes::kJsonPadding readable bytes.
-absl::Status ObserveApplication(std::string_view json, ObservedApplication& application);
+// resourceVersion can be read; anything else that is wrong is told in `problem`.
+absl::Status ObserveApplication(simdjson::padded_string_view json,
+                                ObservedApplication& application);
 
 // The same Application as steps decide on it, but with empty objects for kustomize and helm, and
 // without sync options and retry: enough for MatchSources and Decide, not for a patch.

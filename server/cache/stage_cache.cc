@@ -61,7 +61,8 @@ void PutOwnWrite(StageCache& cache, const stages::StoredStage& stage) {
   if (read.ok() && *read != nullptr) cache.PutOwnWrite(*std::move(read), /*creates=*/true);
 }
 
-absl::StatusOr<std::string> StageSink::Put(kubernetes::EventType /*type*/, std::string_view text) {
+absl::StatusOr<std::string> StageSink::Put(kubernetes::EventType /*type*/,
+                                           simdjson::padded_string_view text) {
   std::string resource_version;
   auto stage = FromObject(json::parse(text.begin(), text.end(), nullptr, false), resource_version);
   if (!stage.ok()) return stage.status();
@@ -76,7 +77,7 @@ absl::StatusOr<std::string> StageSink::Put(kubernetes::EventType /*type*/, std::
   return resource_version;
 }
 
-absl::StatusOr<std::string> StageSink::Delete(std::string_view text) {
+absl::StatusOr<std::string> StageSink::Delete(simdjson::padded_string_view text) {
   std::string resource_version;
   auto stage = FromObject(json::parse(text.begin(), text.end(), nullptr, false), resource_version);
   if (!stage.ok()) return stage.status();

@@ -54,8 +54,9 @@ class StageSink final : public kubernetes::ObjectSink {
       : cache_(cache), freshness_(freshness), source_(source), on_problem_(std::move(on_problem)) {}
 
   void BeginList() override { list_ = cache_.BeginList(); }
-  absl::StatusOr<std::string> Put(kubernetes::EventType type, std::string_view text) override;
-  absl::StatusOr<std::string> Delete(std::string_view text) override;
+  absl::StatusOr<std::string> Put(kubernetes::EventType type,
+                                  simdjson::padded_string_view text) override;
+  absl::StatusOr<std::string> Delete(simdjson::padded_string_view text) override;
   void EndList(std::string_view resource_version) override;
   void UpToDate(absl::Duration time) override { freshness_.UpToDate(source_, time); }
 

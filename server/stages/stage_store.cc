@@ -22,12 +22,13 @@ absl::Status NotUnderstood(std::string_view ns, std::string_view name, std::stri
                                                  "; correct it, or delete it to forget the Stage"));
 }
 
-absl::StatusOr<StoredStage> Parse(const std::string& body, std::string_view ns,
+absl::StatusOr<StoredStage> Parse(const kubernetes::JsonText& body, std::string_view ns,
                                   std::string_view name) {
   StoredStage stored;
-  stored.object = json::parse(body, nullptr, false);
+  stored.object = json::parse(body.text(), nullptr, false);
   if (!stored.object.is_object() || !stored.object.contains("metadata")) {
-    return NotUnderstood(ns, name, "it is not an object with metadata");
+    return kubernetes::WhyUnreadable(body.padded(),
+                                     NotUnderstood(ns, name, "it is not an object with metadata"));
   }
   const auto spec = stored.object.find("spec");
   absl::StatusOr<StageRecord> record =
@@ -54,7 +55,7 @@ std::string StageHealthName(std::string_view project, std::string_view stage) {
 absl::StatusOr<StoredStage> StageStore::Load(std::string_view project, std::string_view stage,
                                              base::Context& context) {
   const std::string name = StageHealthName(project, stage);
-  absl::StatusOr<std::string> body = client_.Get(kStageHealths, ns_, name, context);
+  absl::StatusOr<kubernetes::JsonText> body = client_.Get(kStageHealths, ns_, name, context);
   StoredStage stored;
   if (body.ok()) {
     absl::StatusOr<StoredStage> parsed = Parse(*body, ns_, name);
@@ -75,9 +76,9 @@ absl::Status StageStore::Save(StoredStage& stage, base::Context& context) {
   WriteRecordToSpec(stage.record, object["spec"]);
   // Messages quote what others wrote; whatever is not UTF-8 in them must not throw.
   const std::string body = object.dump(-1, ' ', false, json::error_handler_t::replace);
-  absl::StatusOr<std::string> answer =
+  absl::StatusOr<kubernetes::JsonText> answer =
       exists ? client_.Replace(kStageHealths, ns_, name, body, context)
-             : client_.Create(kStageHealths, ns_, body, context);
+             : client_.Create(kStageHealths, ns_, name, body, context);
   if (!answer.ok()) {
     const ErrorKind kind = kubernetes::KindOf(answer.status());
     const bool changed = kind == ErrorKind::kConflict || kind == ErrorKind::kAlreadyExists ||
@@ -114,7 +115,7 @@ absl::Status StageStore::SaveStatus(std::string_view project, std::string_view s
   const std::string name = StageHealthName(project, stage);
   const json patch = {{"metadata", {{"resourceVersion", resource_version}}},
                       {"status", ToJson(status)}};
-  const absl::StatusOr<std::string> answer =
+  const absl::StatusOr<kubernetes::JsonText> answer =
       client_.MergePatch(kStageHealths, ns_, name, "status",
                          patch.dump(-1, ' ', false, json::error_handler_t::replace), context);
   if (!answer.ok()) {

@@ -688,7 +688,7 @@ class UpdateExecution {
               .status = absl::AbortedError("the Stage's record was changed meanwhile")};
     }
     const ApplicationName& name = target.application->name;
-    const absl::StatusOr<std::string> answer =
+    const absl::StatusOr<kubernetes::JsonText> answer =
         deps_.argocd.JsonPatch(kApplications, name.ns, name.name, patch, context_);
     if (answer.ok()) {
       // No step may act on a state older than this write.
@@ -719,10 +719,10 @@ class UpdateExecution {
   }
 
   bool HasChanged(const argocd::Application& application) {
-    const absl::StatusOr<std::string> body =
+    const absl::StatusOr<kubernetes::JsonText> body =
         deps_.argocd.Get(kApplications, application.name.ns, application.name.name, context_);
     if (!body.ok()) return kubernetes::KindOf(body.status()) == kubernetes::ErrorKind::kNotFound;
-    const absl::StatusOr<argocd::Application> now = argocd::ParseApplication(*body);
+    const absl::StatusOr<argocd::Application> now = argocd::ParseApplication(body->text());
     return !now.ok() || now->resource_version != application.resource_version;
   }
 

@@ -248,7 +248,7 @@ class WaitExecution {
       if (!WantsRefresh(target)) continue;
       const ApplicationName& name = target.application->name;
       refreshes_.Note(name, deps_.clock.SinceBoot());
-      const absl::StatusOr<std::string> answer = deps_.argocd.JsonPatch(
+      const absl::StatusOr<kubernetes::JsonText> answer = deps_.argocd.JsonPatch(
           kApplications, name.ns, name.name,
           argocd::BuildRefreshPatch(target.application->resource_version).dump(), context_);
       if (answer.ok()) {

@@ -12,14 +12,14 @@
 namespace gantry::steps {
 namespace {
 
-absl::Status Parse(const std::string& body, argocd::Application& application) {
+absl::Status Parse(simdjson::padded_string_view body, argocd::Application& application) {
   absl::StatusOr<argocd::Application> parsed = argocd::ParseApplication(body);
   if (!parsed.ok()) return parsed.status();
   application = *std::move(parsed);
   return absl::OkStatus();
 }
 
-absl::Status Parse(const std::string& body, argocd::ObservedApplication& application) {
+absl::Status Parse(simdjson::padded_string_view body, argocd::ObservedApplication& application) {
   if (absl::Status read = argocd::ObserveApplication(body, application); !read.ok()) return read;
   if (application.problem.empty()) return absl::OkStatus();
   return absl::InvalidArgumentError(base::StrCat("the Application ", ToString(application.name),
@@ -30,13 +30,11 @@ template <typename Application>
 using Applications = std::vector<std::shared_ptr<const Application>>;
 
 template <typename Application>
-absl::Status ParseInto(std::string_view body, Applications<Application>& applications) {
-  // With room for the parser's padding.
-  std::string padded;
-  padded.reserve(body.size() + kubernetes::kJsonPadding);
-  padded = body;
+absl::Status ParseInto(simdjson::padded_string_view body, Applications<Application>& applications) {
   auto application = std::make_shared<Application>();
-  if (absl::Status parsed = Parse(padded, *application); !parsed.ok()) return parsed;
+  if (absl::Status parsed = Parse(body, *application); !parsed.ok()) {
+    return kubernetes::WhyUnreadable(body, std::move(parsed));
+  }
   applications.push_back(std::move(application));
   return absl::OkStatus();
 }
@@ -44,10 +42,10 @@ absl::Status ParseInto(std::string_view body, Applications<Application>& applica
 template <typename Application>
 absl::StatusOr<Applications<Application>> ReadOne(kubernetes::Client& client, const std::string& ns,
                                                   const std::string& name, base::Context& context) {
-  const absl::StatusOr<std::string> body = client.Get(kApplications, ns, name, context);
+  const absl::StatusOr<kubernetes::JsonText> body = client.Get(kApplications, ns, name, context);
   if (!body.ok()) return body.status();
   Applications<Application> found;
-  if (absl::Status parsed = ParseInto(*body, found); !parsed.ok()) return parsed;
+  if (absl::Status parsed = ParseInto(body->padded(), found); !parsed.ok()) return parsed;
   return found;
 }
 
@@ -60,7 +58,8 @@ absl::StatusOr<Applications<Application>> ReadMatching(kubernetes::Client& clien
   kubernetes::ListOptions options;
   options.label_selector = selector;
   const absl::StatusOr<std::string> listed = client.List(
-      kApplications, ns, options, [&](std::string_view item) { return ParseInto(item, found); },
+      kApplications, ns, options,
+      [&](simdjson::padded_string_view item) { return ParseInto(item, found); },
       [&] { found.clear(); }, context);
   if (!listed.ok()) return listed.status();
   std::sort(found.begin(), found.end(),

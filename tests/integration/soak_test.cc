@@ -254,10 +254,9 @@ class SoakTest : public testing::Test {
   static std::map<std::string, argocd::ObservedApplication> Live(KubernetesApi& api) {
     std::map<std::string, argocd::ObservedApplication> live;
     for (const json& item : api.List(ApplicationsPath())) {
-      std::string text = item.dump();
-      text.reserve(text.size() + kubernetes::kJsonPadding);
+      const kubernetes::JsonText text(item.dump());
       argocd::ObservedApplication application;
-      EXPECT_TRUE(argocd::ObserveApplication(text, application).ok());
+      EXPECT_TRUE(argocd::ObserveApplication(text.padded(), application).ok());
       live[application.name.name] = application;
     }
     return live;

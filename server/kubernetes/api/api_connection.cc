@@ -126,10 +126,7 @@ absl::StatusOr<HttpResponse> ApiConnection::Call(const ApiRequest& call, base::C
       return MakeError(detail, base::StrCat(Describe(target), ": ", turn.message()));
     }
     Attempt attempt = SendAuthenticated(target, request, timeout, context);
-    if (IsOk(attempt)) {
-      attempt->body.reserve(attempt->body.size() + kJsonPadding);
-      return attempt;
-    }
+    if (IsOk(attempt)) return attempt;
     absl::Status error = ErrorOf(target, attempt);
     ErrorDetail detail = DetailOf(error);
     const bool unwritten = earlier_unwritten && CertainlyNotWritten(error);

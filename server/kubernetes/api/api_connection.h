@@ -69,8 +69,7 @@ class ApiConnection {
   ApiConnection(std::unique_ptr<Transport> transport, std::unique_ptr<CredentialSource> credentials,
                 Impersonation impersonation, ClientOptions options);
 
-  // Sends the request, again if need be, and returns the 2xx response, its body unparsed and with
-  // kJsonPadding bytes of spare capacity.
+  // Sends the request, again if need be, and returns the 2xx response, its body unparsed.
   absl::StatusOr<HttpResponse> Call(const ApiRequest& call, base::Context& context);
 
   // Sends a GET whose 2xx body goes to `sink` as it comes and whose silences are told to `quiet`

@@ -9,12 +9,10 @@
 
 #include "absl/strings/ascii.h"
 #include "base/strings.h"
-#include "server/kubernetes/api/client.h"
+#include "server/kubernetes/api/json_text.h"
 
 namespace gantry::kubernetes {
 namespace {
-
-static_assert(kJsonPadding >= simdjson::SIMDJSON_PADDING);
 
 constexpr std::array<bool, 256> MakeStructural() {
   std::array<bool, 256> table{};
@@ -22,6 +20,12 @@ constexpr std::array<bool, 256> MakeStructural() {
   return table;
 }
 constexpr std::array<bool, 256> kStructural = MakeStructural();
+
+// The buffer grows where that is needed, and is then used for the next object.
+simdjson::padded_string_view Padded(std::string& buffer) {
+  buffer.reserve(buffer.size() + JsonText::kPadding);
+  return simdjson::padded_string_view(buffer.data(), buffer.size(), buffer.capacity());
+}
 
 bool IsBlank(char c) { return c == ' ' || c == '\n' || c == '\r' || c == '\t'; }
 
@@ -205,8 +209,7 @@ void ListSplitter::HandOut() {
     Fail("is not a list in JSON (an item is not UTF-8)");
     return;
   }
-  item_.reserve(item_.size() + kJsonPadding);
-  refused_ = on_item_(item_);
+  refused_ = on_item_(Padded(item_));
 }
 
 absl::StatusOr<ListMetadata> ListSplitter::Finish() {
@@ -252,8 +255,7 @@ bool LineSplitter::Add(std::string_view chunk) {
     if (!complete) break;
     chunk.remove_prefix(1);
     if (!absl::StripAsciiWhitespace(line_).empty()) {
-      line_.reserve(line_.size() + kJsonPadding);
-      status_ = on_line_(line_);
+      status_ = on_line_(Padded(line_));
     }
     line_.clear();
   }

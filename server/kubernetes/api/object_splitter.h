@@ -2,6 +2,8 @@
 #ifndef GANTRY_SERVER_KUBERNETES_API_OBJECT_SPLITTER_H_
 #define GANTRY_SERVER_KUBERNETES_API_OBJECT_SPLITTER_H_
 
+#include <simdjson.h>
+
 #include <cstddef>
 #include <functional>
 #include <string>
@@ -15,9 +17,8 @@ namespace gantry::kubernetes {
 // More in one object of a list, or in one line of a watch, is the stream's failure.
 inline constexpr std::size_t kMaxObjectBytes = std::size_t{16} << 20;
 
-// Takes an object's text, which is valid during the call and followed by kJsonPadding readable
-// bytes. An error ends the splitting.
-using ObjectFunction = std::function<absl::Status(std::string_view json)>;
+// Takes an object's text, which is valid during the call. An error ends the splitting.
+using ObjectFunction = std::function<absl::Status(simdjson::padded_string_view json)>;
 
 // What is used of a list beside its items.
 struct ListMetadata {

@@ -123,7 +123,8 @@ std::size_t OnBody(char* bytes, std::size_t size, std::size_t count, void* data)
     curl_off_t length = -1;
     curl_easy_getinfo(exchange.easy, CURLINFO_CONTENT_LENGTH_DOWNLOAD_T, &length);
     if (length > 0) {
-      body.reserve(std::min(static_cast<std::size_t>(length), kMaxReservedAhead) + kJsonPadding);
+      body.reserve(std::min(static_cast<std::size_t>(length), kMaxReservedAhead) +
+                   JsonText::kPadding);
     }
   }
   body.append(chunk);
@@ -421,7 +422,6 @@ CurlTransport::Handle::Result CurlTransport::Handle::Perform(const CurlTransport
   };
   const auto answered = [&](HttpResponse::End end) {
     response.end = end;
-    response.body.reserve(response.body.size() + kJsonPadding);
     return result(std::move(response));
   };
 

@@ -78,8 +78,8 @@ class Reflector::Loop {
   // Goes to the next state and returns how long to wait before that.
   absl::Duration AfterWatch(const WatchEnd& end);
   // The error ends the watch.
-  absl::Status TakeLine(Watch& watch, std::string_view line);
-  absl::Status TakeBookmark(Watch& watch, std::string_view object);
+  absl::Status TakeLine(Watch& watch, simdjson::padded_string_view line);
+  absl::Status TakeBookmark(Watch& watch, simdjson::padded_string_view object);
   void TellUpToDate(std::optional<absl::Duration> time);
   void Listed(std::string resource_version, absl::Duration sent);
 
@@ -147,8 +147,9 @@ void Reflector::Loop::Listed(std::string resource_version, absl::Duration sent) 
 
 absl::StatusOr<ListMetadata> Reflector::Loop::ReadPage(const ApiTarget& target,
                                                        base::Context& context) {
-  ListSplitter splitter(
-      [&](std::string_view item) { return sink_.Put(EventType::kAdded, item).status(); });
+  ListSplitter splitter([&](simdjson::padded_string_view item) {
+    return sink_.Put(EventType::kAdded, item).status();
+  });
   const absl::StatusOr<HttpResponse> response = connection_->Stream(
       target, kListIdleLimit, [&](std::string_view chunk) { return splitter.Add(chunk); }, context);
   if (!response.ok()) return response.status();
@@ -222,7 +223,7 @@ absl::Duration Reflector::Loop::StepListing(base::Context& context) {
 
 // Watches.
 
-absl::Status Reflector::Loop::TakeBookmark(Watch& watch, std::string_view object) {
+absl::Status Reflector::Loop::TakeBookmark(Watch& watch, simdjson::padded_string_view object) {
   absl::StatusOr<Bookmark> bookmark = reader_.ReadBookmark(object);
   if (!bookmark.ok()) {
     return MalformedStream(watch.target, base::ToStd(bookmark.status().message()));
@@ -241,7 +242,7 @@ absl::Status Reflector::Loop::TakeBookmark(Watch& watch, std::string_view object
   return absl::OkStatus();
 }
 
-absl::Status Reflector::Loop::TakeLine(Watch& watch, std::string_view line) {
+absl::Status Reflector::Loop::TakeLine(Watch& watch, simdjson::padded_string_view line) {
   const absl::Duration received = Now();
   const absl::StatusOr<WatchEvent> event = reader_.Read(line);
   if (!event.ok()) return MalformedStream(watch.target, base::ToStd(event.status().message()));
@@ -291,7 +292,7 @@ absl::Status Reflector::Loop::TakeLine(Watch& watch, std::string_view line) {
 }
 
 WatchEnd Reflector::Loop::RunWatch(Watch& watch, base::Context& context) {
-  LineSplitter splitter([&](std::string_view line) {
+  LineSplitter splitter([&](simdjson::padded_string_view line) {
     watch.failure = TakeLine(watch, line);
     return watch.failure;
   });

@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "server/argocd/annotations.h"
-#include "server/kubernetes/api/client.h"
+#include "server/kubernetes/api/json_text.h"
 #include "tests/server/argocd/documents.h"
 
 namespace gantry::argocd {
@@ -21,8 +21,7 @@ using nlohmann::json;
 using ::testing::HasSubstr;
 
 absl::Status ObserveText(std::string text, ObservedApplication& application) {
-  text.reserve(text.size() + kubernetes::kJsonPadding);
-  return ObserveApplication(text, application);
+  return ObserveApplication(kubernetes::JsonText(std::move(text)).padded(), application);
 }
 ObservedApplication ObserveDocument(const json& document) {
   ObservedApplication application;

@@ -13,6 +13,7 @@ namespace gantry::cache {
 namespace {
 
 using kubernetes::EventType;
+using kubernetes::JsonText;
 using nlohmann::json;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
@@ -33,7 +34,7 @@ class StageSinkTest : public ::testing::Test {
     cache_.SetListener([this](const StageName& name) { told_.push_back(name.stage); });
   }
   absl::StatusOr<std::string> Put(const json& object) {
-    return sink_.Put(EventType::kAdded, object.dump());
+    return sink_.Put(EventType::kAdded, JsonText(object.dump()).padded());
   }
 
   testing::FakeClock clock_;
@@ -77,7 +78,7 @@ TEST_F(StageSinkTest, ANameWithoutADotIsNobodysStage) {
   ASSERT_TRUE(version.ok()) << version.status();
   EXPECT_EQ(*version, "7");
   EXPECT_EQ(cache_.size(), 0U);
-  EXPECT_TRUE(sink_.Delete(object.dump()).ok());
+  EXPECT_TRUE(sink_.Delete(JsonText(object.dump()).padded()).ok());
 }
 
 TEST_F(StageSinkTest, WithoutSpecAndStatusItIsAnEmptyRecord) {
@@ -127,15 +128,15 @@ TEST_F(StageSinkTest, WithoutReadableMetadataTheStreamEnds) {
   for (const std::string& text :
        {std::string(), std::string("["), std::string("null"), std::string("[]"), std::string("{}"),
         std::string(R"({"metadata": 7})"), no_name.dump(), no_version.dump()}) {
-    EXPECT_FALSE(sink_.Put(EventType::kAdded, text).ok()) << text;
-    EXPECT_FALSE(sink_.Delete(text).ok()) << text;
+    EXPECT_FALSE(sink_.Put(EventType::kAdded, JsonText(text).padded()).ok()) << text;
+    EXPECT_FALSE(sink_.Delete(JsonText(text).padded()).ok()) << text;
   }
   EXPECT_EQ(cache_.size(), 0U);
 }
 
 TEST_F(StageSinkTest, DeletesAndLists) {
   ASSERT_TRUE(Put(Stage()).ok());
-  const auto deleted = sink_.Delete(Stage("9").dump());
+  const auto deleted = sink_.Delete(JsonText(Stage("9").dump()).padded());
   ASSERT_TRUE(deleted.ok());
   EXPECT_EQ(*deleted, "9");
   EXPECT_EQ(cache_.size(), 0U);

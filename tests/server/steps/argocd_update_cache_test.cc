@@ -79,7 +79,7 @@ TEST_F(ArgocdUpdateCacheTest, APollOfARunningStepMakesNoCall) {
 TEST_F(ArgocdUpdateCacheTest, OurOwnWriteIsKnownBeforeTheWatchBringsIt) {
   Put(Application("web"));
   Watch();
-  const std::string before = watches_.Padded(Read("web"));
+  const kubernetes::JsonText before = watches_.Text(Read("web"));
   EXPECT_ANSWER(Run(step_), RUNNING, OPERATION_RUNNING);
   const auto known = watches_.caches.applications.Find({"argocd", "web"});
   ASSERT_NE(known, nullptr);
@@ -88,7 +88,8 @@ TEST_F(ArgocdUpdateCacheTest, OurOwnWriteIsKnownBeforeTheWatchBringsIt) {
   EXPECT_EQ(CallsOf(step_), 0U);
 
   // What the watch brings from before the write does not undo it.
-  ASSERT_TRUE(watches_.SinkOf("argocd").Put(kubernetes::EventType::kModified, before).ok());
+  ASSERT_TRUE(
+      watches_.SinkOf("argocd").Put(kubernetes::EventType::kModified, before.padded()).ok());
   EXPECT_EQ(watches_.caches.applications.Find({"argocd", "web"}), known);
   v1::RunStepResponse response;
   EXPECT_EQ(CallsOf(step_, &response), 0U);
