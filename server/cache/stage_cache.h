@@ -4,7 +4,6 @@
 
 #include <cstdint>
 #include <functional>
-#include <nlohmann/json.hpp>
 #include <string>
 #include <string_view>
 
@@ -27,6 +26,8 @@ struct StageName {
 struct CachedStage {
   std::string uid;
   std::string resource_version;
+  // Of the same uid and generation, another version has the same record. Zero: not known.
+  std::int64_t generation = 0;
   stages::StageRecord record;
   stages::StageStatus status;
   // Why the record can't be understood, in words; then `record` has nothing but the names.
@@ -42,8 +43,9 @@ struct CachedStage {
 using StageCache = ObjectCache<StageName, CachedStage>;
 using CachedStagePtr = StageCache::Ptr;
 
-// Puts what was just saved into the cache.
+// Puts what was just saved into the cache: a record, or a status.
 void PutOwnWrite(StageCache& cache, const stages::StoredStage& stage);
+void PutOwnWrite(StageCache& cache, const stages::SavedStatus& status);
 
 // What the reflector of StageHealths fills. Belongs to that reflector's thread.
 class StageSink final : public kubernetes::ObjectSink {

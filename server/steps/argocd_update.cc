@@ -504,13 +504,11 @@ class UpdateExecution {
 
   // False: the record was changed by somebody else meanwhile.
   absl::StatusOr<bool> Save(stages::StoredStage& stage) {
-    const absl::Status saved = deps_.stages.Save(stage, context_);
-    if (saved.ok()) return true;
-    if (absl::IsAborted(saved)) {
-      last_conflict_ = std::string(saved.message());
-      return false;
-    }
-    return KubernetesFailure(saved, context_);
+    const absl::StatusOr<stages::SaveOutcome> saved = deps_.stages.Save(stage, context_);
+    if (!saved.ok()) return KubernetesFailure(saved.status(), context_);
+    if (*saved == stages::SaveOutcome::kSaved) return true;
+    last_conflict_ = "the Stage's record was changed by somebody else meanwhile";
+    return false;
   }
 
   PassResult Fail(stages::StoredStage& stage, const UpdateTarget& failed) {
@@ -894,7 +892,12 @@ class UpdateExecution {
         changed = changed || application.attempts != before;
       }
     }
-    return changed ? deps_.stages.Save(*stage, context) : absl::OkStatus();
+    if (!changed) return absl::OkStatus();
+    const absl::StatusOr<stages::SaveOutcome> saved = deps_.stages.Save(*stage, context);
+    if (!saved.ok()) return saved.status();
+    return *saved == stages::SaveOutcome::kSaved
+               ? absl::OkStatus()
+               : absl::AbortedError("the Stage's record was changed by somebody else meanwhile");
   }
 
   const ArgocdUpdate::Options& options_;

@@ -127,12 +127,12 @@ class WaitExecution {
     }
     if (NeedsRecording(stage->record, response.status())) {
       Record(response, stage->record);
-      const absl::Status saved = deps_.stages.Save(*stage, context_);
-      if (absl::IsAborted(saved)) {
-        conflict = std::string(saved.message());
+      const absl::StatusOr<stages::SaveOutcome> saved = deps_.stages.Save(*stage, context_);
+      if (!saved.ok()) return KubernetesFailure(saved.status(), context_);
+      if (*saved == stages::SaveOutcome::kConflict) {
+        conflict = "the Stage's record was changed by somebody else meanwhile";
         return std::nullopt;
       }
-      if (!saved.ok()) return KubernetesFailure(saved, context_);
     }
     return response;
   }

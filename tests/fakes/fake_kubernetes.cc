@@ -31,9 +31,23 @@ bool Selects(const std::string& selector, const json& object) {
   return true;
 }
 
+// What metadata.generation counts the changes of. Of the resources here, only StageHealths have a
+// status subresource.
+json Counted(const std::string& plural, json object) {
+  object.erase("metadata");
+  if (plural == "stagehealths") object.erase("status");
+  return object;
+}
+
 }  // namespace
 
 json FakeKubernetes::StoreLocked(const Key& key, json object) {
+  const auto current = objects_.find(key);
+  const bool changes_spec = current == objects_.end() ||
+                            Counted(key.plural, current->second) != Counted(key.plural, object);
+  const int generation =
+      current == objects_.end() ? 0 : current->second["metadata"].value("generation", 0);
+  object["metadata"]["generation"] = generation + (changes_spec ? 1 : 0);
   object["metadata"]["resourceVersion"] = std::to_string(++last_version_);
   object["metadata"]["uid"] = object["metadata"].value("uid", "uid-" + key.name);
   return objects_[key] = std::move(object);
@@ -96,7 +110,7 @@ absl::StatusOr<kubernetes::JsonText> FakeKubernetes::Write(const Call& call, con
     stored = StoreLocked(key, *std::move(changed)).dump();
   }
   if (absl::Status ended = after(call); !ended.ok()) return ended;
-  return kubernetes::JsonText(std::move(stored));
+  return kubernetes::JsonText(respond(std::move(stored)));
 }
 
 absl::StatusOr<kubernetes::JsonText> FakeKubernetes::Get(const kubernetes::Resource& resource,
@@ -107,7 +121,7 @@ absl::StatusOr<kubernetes::JsonText> FakeKubernetes::Get(const kubernetes::Resou
   const json object = Read(call.plural, std::string(ns), call.name);
   if (absl::Status ended = after(call); !ended.ok()) return ended;
   if (object.is_null()) return Error(call, ErrorKind::kNotFound, 404, "not found");
-  return kubernetes::JsonText(object.dump());
+  return kubernetes::JsonText(respond(object.dump()));
 }
 
 absl::StatusOr<std::string> FakeKubernetes::List(

@@ -35,6 +35,9 @@ class FakeKubernetes final : public kubernetes::Client {
   std::function<absl::Status(const Call&)> before = [](const Call&) { return absl::OkStatus(); };
   std::function<absl::Status(const Call&)> after = [](const Call&) { return absl::OkStatus(); };
 
+  // What a caller receives of an object's text: for a server, or a proxy, that sends nonsense.
+  std::function<std::string(std::string text)> respond = [](std::string text) { return text; };
+
   // Stores an object as if somebody else had written it, under a new resourceVersion.
   void Put(const std::string& plural, nlohmann::json object);
   void Remove(const std::string& plural, const std::string& ns, const std::string& name);

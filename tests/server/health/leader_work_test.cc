@@ -22,6 +22,9 @@ class LeaderWorkTest : public HealthFixture {
     stages_.SetListener([this](const stages::StoredStage& stage) {
       cache::PutOwnWrite(watches_.caches.stages, stage);
     });
+    stages_.SetStatusListener([this](const stages::SavedStatus& status) {
+      cache::PutOwnWrite(watches_.caches.stages, status);
+    });
   }
 
   // On the API server and, from there, in the caches.

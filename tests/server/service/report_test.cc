@@ -90,7 +90,7 @@ TEST_F(ReportTest, AReportOnAPromotionThatIsNotCurrentChangesNothing) {
   promotion_.set_phase(v1::PROMOTION_PHASE_FAILED);
   ASSERT_TRUE(Report(promotion_).ok());
   EXPECT_EQ(Spec(), before);
-  EXPECT_EQ(kubernetes_.Count("update", "stagehealths"), 0u);
+  EXPECT_EQ(kubernetes_.Count("patch", "stagehealths"), 0u);
 }
 
 TEST_F(ReportTest, AnIndicatorIsSetReplacedAndRemoved) {
@@ -132,7 +132,7 @@ TEST_F(ReportTest, OneIndicatorTooManyIsRefusedUntilAnotherIsRemoved) {
   const grpc::Status refused = Report(indicator_);
   EXPECT_EQ(refused.error_code(), grpc::StatusCode::RESOURCE_EXHAUSTED);
   EXPECT_THAT(refused.error_message(), HasSubstr("team-a/prod has 100 indicators"));
-  EXPECT_EQ(kubernetes_.Count("update", "stagehealths"), 0u);
+  EXPECT_EQ(kubernetes_.Count("patch", "stagehealths"), 0u);
   v1::ReportIndicatorRequest removal = indicator_;
   removal.set_name("i1");
   removal.set_state(v1::HEALTH_STATE_UNSPECIFIED);
@@ -149,7 +149,7 @@ TEST_F(ReportTest, RemovingWhatIsNotThereIsNoErrorAndCreatesNothing) {
   const nlohmann::json before = Spec();
   ASSERT_TRUE(Report(indicator_).ok());
   EXPECT_EQ(Spec(), before);
-  EXPECT_EQ(kubernetes_.Count("update", "stagehealths"), 0u);
+  EXPECT_EQ(kubernetes_.Count("patch", "stagehealths"), 0u);
 }
 
 TEST_F(ReportTest, WhoeverWasFasterIsRespected) {
@@ -157,7 +157,7 @@ TEST_F(ReportTest, WhoeverWasFasterIsRespected) {
   // Somebody else adds an indicator between the read and the write, twice.
   int conflicts = 2;
   before_ = [&](const testing::FakeKubernetes::Call& call) {
-    if (call.verb == "update" && conflicts > 0) {
+    if (call.verb == "patch" && call.plural == "stagehealths" && conflicts > 0) {
       nlohmann::json object = kubernetes_.Read("stagehealths", kNamespace, "team-a.prod");
       object["spec"]["indicators"].push_back(
           {{"name", "other-" + std::to_string(conflicts--)}, {"state", "Healthy"}});
@@ -192,7 +192,7 @@ TEST_F(ReportTest, TwoWhoCreateTheRecordAtOnceBothSucceed) {
 TEST_F(ReportTest, ARecordThatIsAlwaysContendedIsUnavailable) {
   ASSERT_TRUE(Report(promotion_).ok());
   before_ = [](const testing::FakeKubernetes::Call& call) {
-    return call.verb == "update"
+    return call.verb == "patch" && call.plural == "stagehealths"
                ? kubernetes::MakeError(
                      {.kind = kubernetes::ErrorKind::kConflict, .http_status = 409}, "conflict")
                : absl::OkStatus();

@@ -362,10 +362,10 @@ TEST_F(ArgocdUpdateTest, DoneIsRecordedAsSoonAsItIsSeen) {
 TEST_F(ArgocdUpdateTest, ARunningPollWritesNothing) {
   Put(Application("web"));
   Run();
-  const std::size_t writes = kubernetes_.Count("update", "stagehealths");
+  const std::size_t writes = kubernetes_.Count("patch", "stagehealths");
   EXPECT_ANSWER(Run(), RUNNING, OPERATION_RUNNING);
   EXPECT_ANSWER(Run(), RUNNING, OPERATION_RUNNING);
-  EXPECT_EQ(kubernetes_.Count("update", "stagehealths"), writes);
+  EXPECT_EQ(kubernetes_.Count("patch", "stagehealths"), writes);
 }
 
 TEST_F(ArgocdUpdateTest, ASecondStepOfThePromotionGetsItsOwnOperation) {
@@ -479,7 +479,7 @@ TEST_F(ArgocdUpdateTest, ConflictsOnTheApplicationAndThenOnTheRecordUseUpNoAttem
   kubernetes_.before = [&](const FakeKubernetes::Call& call) {
     if (call.verb == "patch" && ++patches == 1) Put(Read("web"));
     // The record is changed by somebody else each time that the second pass wants to write it.
-    const bool record = call.plural == "stagehealths" && call.verb == "update";
+    const bool record = call.plural == "stagehealths" && call.verb == "patch";
     if (record && ++records <= 4) {
       kubernetes_.Put("stagehealths",
                       kubernetes_.Read("stagehealths", "gantry-system", "shop.prod"));
@@ -778,7 +778,9 @@ TEST_F(ArgocdUpdateTest, SucceededIsNotSaidWhileItCanNotBeRecorded) {
   Run();
   Complete("web", "Succeeded", "v2");
   kubernetes_.before = [](const FakeKubernetes::Call& call) {
-    return call.verb == "update" ? Failure(ErrorKind::kUnreachable, 0, "gone") : absl::OkStatus();
+    return call.verb == "patch" && call.plural == "stagehealths"
+               ? Failure(ErrorKind::kUnreachable, 0, "gone")
+               : absl::OkStatus();
   };
   EXPECT_EQ(TryRun().status().code(), absl::StatusCode::kUnavailable);
   kubernetes_.before = [](const FakeKubernetes::Call&) { return absl::OkStatus(); };

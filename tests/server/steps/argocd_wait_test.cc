@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "server/steps/argocd_wait.h"
 
+#include "server/stages/stage_record_json.h"
 #include "tests/server/steps/step_fixture.h"
 
 namespace gantry::steps {
@@ -331,12 +332,11 @@ TEST_F(ArgocdWaitTest, AnEndStaysSoAlsoForAPromotionThatIsNotCurrent) {
 TEST_F(ArgocdWaitTest, WhatEndedBeforeItsPromotionWasSupersededStaysSo) {
   Put(Application("web"));
   EXPECT_ANSWER(Run(step_), SUCCEEDED, UNSPECIFIED);
-  absl::StatusOr<stages::StageRecord> record = stages::RecordFromSpec(StageSpec());
+  absl::StatusOr<stages::StageRecord> record =
+      stages::ReadRecord(kubernetes::JsonText(StageSpec().dump()).padded());
   ASSERT_TRUE(record.ok()) << record.status();
   stages::MakeCurrent(*record, "p2");
-  json spec;
-  stages::WriteRecordToSpec(*record, spec);
-  StoreStage(spec);
+  StoreStage(stages::WriteRecord(*record));
   Put(Application("web", Health("Degraded")));
   EXPECT_ANSWER(Run(step_), SUCCEEDED, UNSPECIFIED);
 }
@@ -451,7 +451,7 @@ TEST_F(ArgocdWaitTest, AConflictIsJudgedAgain) {
   Put(Application("web"));
   bool raced = false;
   kubernetes_.before = [&](const FakeKubernetes::Call& call) {
-    if (call.verb == "update" && !raced) {
+    if (call.verb == "patch" && call.plural == "stagehealths" && !raced) {
       raced = true;
       StoreStage(json::parse(R"({"promotion": {"name": "p2", "phase": "Running"}})"));
       Put(Application("web", Health("Missing")));
@@ -467,7 +467,7 @@ TEST_F(ArgocdWaitTest, AfterFiveConflictsTheCallerIsAskedToComeAgain) {
   StoreStage(json::object());
   Put(Application("web"));
   kubernetes_.before = [&](const FakeKubernetes::Call& call) {
-    if (call.verb == "update") StoreStage(json::object());
+    if (call.verb == "patch" && call.plural == "stagehealths") StoreStage(json::object());
     return absl::OkStatus();
   };
   const v1::RunStepResponse response = Run(step_);
