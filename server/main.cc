@@ -95,6 +95,9 @@ struct Clusters {
   std::shared_ptr<kubernetes::ApiConnection> argocd_connection;  // may be the same
   std::unique_ptr<kubernetes::Client> stages_client;
   std::unique_ptr<kubernetes::Client> argocd;
+  // For what no caller waits for.
+  std::unique_ptr<kubernetes::Client> stages_background;
+  std::unique_ptr<kubernetes::Client> argocd_background;
   std::string stage_namespace;
 };
 
@@ -136,6 +139,10 @@ absl::StatusOr<Clusters> Connect(const options::Options& options, observability:
   }
   clusters.stages_client = std::make_unique<kubernetes::RestClient>(clusters.stages_connection);
   clusters.argocd = std::make_unique<kubernetes::RestClient>(clusters.argocd_connection);
+  clusters.stages_background = std::make_unique<kubernetes::RestClient>(
+      clusters.stages_connection, kubernetes::Traffic::kBackground);
+  clusters.argocd_background = std::make_unique<kubernetes::RestClient>(
+      clusters.argocd_connection, kubernetes::Traffic::kBackground);
 
   clusters.stage_namespace = options.stage_namespace;
   if (clusters.stage_namespace.empty()) {
@@ -180,14 +187,15 @@ class Parts {
       : clusters_(std::move(clusters)),
         caches_(options.watch_namespaces, options.staleness_limit, base::SystemClock()),
         stages_(*clusters_.stages_client, clusters_.stage_namespace),
-        events_(*clusters_.argocd, "gantry", base::SystemClock(), log),
+        statuses_(*clusters_.stages_background, clusters_.stage_namespace),
+        events_(*clusters_.argocd_background, "gantry", base::SystemClock(), log),
         helpers_(static_cast<std::size_t>(options.step_workers),
                  static_cast<std::size_t>(options.step_workers)),
         health_({caches_, base::SystemClock(),
                  [&metrics](absl::Duration took) { metrics.propagation().Observe(took); }}),
         parked_(caches_),
-        leader_work_({health_, caches_, stages_, *clusters_.argocd, caches_.applications,
-                      base::SystemClock()},
+        leader_work_({health_, caches_, statuses_, *clusters_.argocd_background,
+                      caches_.applications, base::SystemClock()},
                      log),
         elector_(*clusters_.stages_client, ElectorOptions(clusters_.stage_namespace, log)) {
     caches_.applications.SetListener([this](const argocd::ApplicationName& name) {
@@ -201,6 +209,8 @@ class Parts {
     caches_.freshness.SetListener([this] { health_.FreshnessChanged(); });
     stages_.SetListener(
         [this](const stages::StoredStage& stage) { cache::PutOwnWrite(caches_.stages, stage); });
+    statuses_.SetStatusListener(
+        [this](const stages::SavedStatus& status) { cache::PutOwnWrite(caches_.stages, status); });
     AddSteps(options);
     AddMetrics(metrics);
     Start(metrics, log);
@@ -280,6 +290,8 @@ class Parts {
   const Clusters clusters_;
   cache::Caches caches_;
   stages::StageStore stages_;
+  // Writes the leader's statuses.
+  stages::StageStore statuses_;
   kubernetes::BackgroundEventRecorder events_;
   base::WorkerPool helpers_;
   health::HealthCache health_;

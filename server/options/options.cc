@@ -181,10 +181,12 @@ const std::vector<Flag>& Flags() {
        SetDuration(&Options::max_wait, absl::ZeroDuration(), absl::Hours(24))},
       {"step-workers", "NUMBER", "How many steps and Applications are worked on at once.", "16", "",
        SetNumber(&Options::step_workers, 1, 1024)},
-      {"kube-qps", "NUMBER", "Requests per second to the Kubernetes API, on the average.", "50", "",
-       SetNumber(&Options::kube_qps, 1, 100'000)},
+      {"kube-qps", "NUMBER",
+       "Requests per second to each Kubernetes API server, on the average, for the calls of users, "
+       "and as many again for the background; 0: no limit but the API server's own.",
+       "500", "", SetNumber(&Options::kube_qps, 0, 100'000)},
       {"kube-burst", "NUMBER", "Requests to the Kubernetes API that may exceed that at once.",
-       "100", "", SetNumber(&Options::kube_burst, 1, 100'000)},
+       "1000", "", SetNumber(&Options::kube_burst, 1, 100'000)},
       {"drain-timeout", "DURATION",
        "How long calls may go on after a signal to stop. Keep it below the pod's termination grace "
        "period, 30s unless set.",

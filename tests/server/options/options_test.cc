@@ -49,8 +49,8 @@ TEST(Options, Defaults) {
   EXPECT_EQ(options.operation_initiator, "gantry");
   EXPECT_EQ(options.max_wait, absl::Minutes(10));
   EXPECT_EQ(options.step_workers, 16);
-  EXPECT_EQ(options.kube_qps, 50);
-  EXPECT_EQ(options.kube_burst, 100);
+  EXPECT_EQ(options.kube_qps, 500);
+  EXPECT_EQ(options.kube_burst, 1000);
   EXPECT_EQ(options.drain_timeout, absl::Seconds(25));
   EXPECT_EQ(options.log_level, LogLevel::kInfo);
   EXPECT_EQ(options.log_format, LogFormat::kJson);
@@ -238,7 +238,7 @@ INSTANTIATE_TEST_SUITE_P(
                 "--step-workers is \"0\"; expected a whole number from 1 to 1024."},
         Mistake{"NumberNegative",
                 {"--kube-qps", "-5"},
-                "--kube-qps is \"-5\"; expected a whole number from 1 to 100000."},
+                "--kube-qps is \"-5\"; expected a whole number from 0 to 100000."},
         Mistake{"NumberWithText",
                 {"--max-sync-attempts=5x"},
                 "--max-sync-attempts is \"5x\"; expected a whole number from 1 to 100."},
