@@ -49,6 +49,48 @@ simdjson::error_code ReadText(simdjson::dom::object object, std::string_view key
 
 }  // namespace
 
+const char* ObjectScanner::ScanString(const char* begin, const char* end) {
+  const char* at = begin;
+  if (escaped_) {
+    escaped_ = false;
+    ++at;
+  }
+  while (true) {
+    while (at != end && *at != '"' && *at != '\\') ++at;
+    if (at == end) return end;
+    if (*at == '"') {
+      in_string_ = false;
+      return at + 1;
+    }
+    if (++at == end) {
+      escaped_ = true;
+      return end;
+    }
+    ++at;
+  }
+}
+
+const char* ObjectScanner::Scan(const char* begin, const char* end) {
+  const char* at = begin;
+  while (at != end) {
+    if (in_string_) {
+      at = ScanString(at, end);
+      continue;
+    }
+    while (at != end && !kStructural[static_cast<unsigned char>(*at)]) ++at;
+    if (at == end) break;
+    const char c = *at++;
+    if (c == '"') {
+      in_string_ = true;
+    } else if (c == '{' || c == '[') {
+      ++depth_;
+    } else if (--depth_ == 0) {
+      return at;
+    }
+  }
+  return end;
+}
+
 ListSplitter::ListSplitter(ObjectFunction on_item, std::size_t max_object_bytes)
     : on_item_(std::move(on_item)), max_object_bytes_(max_object_bytes) {}
 
@@ -149,49 +191,13 @@ const char* ListSplitter::ScanBetweenItems(const char* begin, const char* end) {
   return end;
 }
 
-const char* ListSplitter::ScanString(const char* begin, const char* end) {
-  const char* at = begin;
-  if (escaped_) {
-    escaped_ = false;
-    ++at;
-  }
-  while (true) {
-    while (at != end && *at != '"' && *at != '\\') ++at;
-    if (at == end) return end;
-    if (*at == '"') {
-      in_string_ = false;
-      return at + 1;
-    }
-    if (++at == end) {
-      escaped_ = true;
-      return end;
-    }
-    ++at;
-  }
-}
-
 const char* ListSplitter::ScanItem(const char* begin, const char* end) {
-  const char* at = begin;
-  while (at != end) {
-    if (in_string_) {
-      at = ScanString(at, end);
-      continue;
-    }
-    while (at != end && !kStructural[static_cast<unsigned char>(*at)]) ++at;
-    if (at == end) break;
-    const char c = *at++;
-    if (c == '"') {
-      in_string_ = true;
-    } else if (c == '{' || c == '[') {
-      ++item_depth_;
-    } else if (--item_depth_ == 0) {
-      place_ = Place::kCommaOrEnd;
-      if (Keep(begin, at)) HandOut();
-      return at;
-    }
-  }
-  Keep(begin, end);
-  return end;
+  const char* const stopped = item_scanner_.Scan(begin, end);
+  const bool kept = Keep(begin, stopped);
+  if (!item_scanner_.complete()) return stopped;
+  place_ = Place::kCommaOrEnd;
+  if (kept) HandOut();
+  return stopped;
 }
 
 bool ListSplitter::Keep(const char* begin, const char* end) {

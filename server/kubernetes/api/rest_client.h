@@ -13,11 +13,12 @@
 
 namespace gantry::kubernetes {
 
-// The Client over an ApiConnection. Any thread, many calls at once.
+// The Client over an ApiConnection, for one kind of traffic. Any thread, many calls at once.
 class RestClient final : public Client {
  public:
-  explicit RestClient(std::shared_ptr<ApiConnection> connection)
-      : connection_(std::move(connection)) {}
+  explicit RestClient(std::shared_ptr<ApiConnection> connection,
+                      Traffic traffic = Traffic::kForeground)
+      : connection_(std::move(connection)), traffic_(traffic) {}
 
   absl::StatusOr<JsonText> Get(const Resource& resource, std::string_view ns, std::string_view name,
                                base::Context& context) override;
@@ -42,9 +43,10 @@ class RestClient final : public Client {
 
  private:
   // Calls and checks that the answer is a JSON object.
-  absl::StatusOr<JsonText> CallForObject(const ApiRequest& request, base::Context& context);
+  absl::StatusOr<JsonText> CallForObject(ApiRequest request, base::Context& context);
 
   const std::shared_ptr<ApiConnection> connection_;
+  const Traffic traffic_;
 };
 
 // The client for one cluster. Reads the files that `config` names, sends nothing.

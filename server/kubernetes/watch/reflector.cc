@@ -10,6 +10,7 @@
 #include "base/strings.h"
 #include "server/kubernetes/api/api_request.h"
 #include "server/kubernetes/api/error.h"
+#include "server/kubernetes/api/list_pages.h"
 #include "server/kubernetes/api/object_splitter.h"
 #include "server/kubernetes/api/response_error.h"
 #include "server/kubernetes/watch/reflector_policy.h"
@@ -23,13 +24,6 @@ constexpr int kMinWatchSeconds = 300;
 constexpr int kMaxWatchSeconds = 600;
 // The API server answers a list within a minute or gives up on it.
 constexpr absl::Duration kListIdleLimit = absl::Minutes(1);
-
-absl::Status MalformedStream(const ApiTarget& target, std::string_view what) {
-  return MakeError({.kind = ErrorKind::kMalformedResponse, .http_status = 200},
-                   base::StrCat(Describe(target), ": HTTP 200 with a body that ", what,
-                                "; check that the server's URL is that of a Kubernetes API server, "
-                                "and the proxy between"));
-}
 
 }  // namespace
 
@@ -169,44 +163,27 @@ absl::StatusOr<ListMetadata> Reflector::Loop::ReadPage(const ApiTarget& target,
 }
 
 absl::Status Reflector::Loop::List(base::Context& context) {
-  bool whole = !resource_version_.empty();
-  std::string continue_token;
+  ListPages list;
+  list.target = Target(Verb::kList);
+  if (resource_version_.empty()) {
+    list.page_size = kPageSize;
+  } else {
+    // Then the list is read whole.
+    list.target.query.emplace_back("resourceVersion", resource_version_);
+  }
   absl::Duration sent = Now();
   sink_.BeginList();
-  while (true) {
-    ApiTarget target = Target(Verb::kList);
-    // Then the list is read whole. A page after the first has it in its token.
-    if (!resource_version_.empty()) {
-      target.query.emplace_back("resourceVersion", resource_version_);
-    }
-    if (!whole) target.query.emplace_back("limit", base::StrCat(kPageSize));
-    if (!continue_token.empty()) target.query.emplace_back("continue", continue_token);
-    absl::StatusOr<ListMetadata> page = ReadPage(target, context);
-    if (!page.ok()) {
-      if (continue_token.empty() || KindOf(page.status()) != ErrorKind::kExpired) {
-        return page.status();
-      }
-      // The snapshot that the pages are cut from is gone. Another list in pages would run into
-      // the same.
-      Tell(RestartReason::kExpired, page.status());
-      whole = true;
-      continue_token.clear();
-      sent = Now();
-      sink_.BeginList();
-      continue;
-    }
-    if (page->continue_token.empty()) {
-      if (page->resource_version.empty()) {
-        return MalformedStream(target, "is a list without a resourceVersion");
-      }
-      Listed(std::move(page->resource_version), sent);
-      return absl::OkStatus();
-    }
-    if (page->continue_token == continue_token) {
-      return MalformedStream(target, "continues with the same page for ever");
-    }
-    continue_token = std::move(page->continue_token);
-  }
+  absl::StatusOr<std::string> version = ReadPages(
+      list, [&](const ApiTarget& target, bool /*whole*/) { return ReadPage(target, context); },
+      [&](const absl::Status& why) {
+        Tell(RestartReason::kExpired, why);
+        sent = Now();
+        sink_.BeginList();
+      });
+  if (!version.ok()) return version.status();
+  if (version->empty()) return MalformedStream(list.target, "is a list without a resourceVersion");
+  Listed(*std::move(version), sent);
+  return absl::OkStatus();
 }
 
 absl::Duration Reflector::Loop::StepListing(base::Context& context) {

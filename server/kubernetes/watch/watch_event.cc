@@ -8,6 +8,7 @@
 
 #include "absl/strings/ascii.h"
 #include "base/strings.h"
+#include "server/kubernetes/api/object_splitter.h"
 #include "server/kubernetes/api/response_error.h"
 
 namespace gantry::kubernetes {
@@ -100,6 +101,31 @@ simdjson::error_code ReadMetadata(ondemand::parser& parser, simdjson::padded_str
   return simdjson::SUCCESS;
 }
 
+// Reads a line that is written as API servers write it, {"type":"MODIFIED","object":{...}}, to the
+// letter: then only the object's end is looked for, because whoever the object is for parses it
+// anyway. Nothing for any other line, well-formed or not.
+std::optional<WatchEvent> ReadUsual(simdjson::padded_string_view line) {
+  constexpr std::string_view kBegin = R"({"type":")";
+  constexpr std::string_view kMiddle = R"(","object":)";
+  std::string_view rest = line;
+  if (!rest.starts_with(kBegin)) return std::nullopt;
+  rest.remove_prefix(kBegin.size());
+  for (const auto& [name, type] : kTypes) {
+    if (!rest.starts_with(name)) continue;
+    rest.remove_prefix(name.size());
+    if (!rest.starts_with(kMiddle)) return std::nullopt;
+    rest.remove_prefix(kMiddle.size());
+    if (rest.size() < 3 || rest.front() != '{' || rest.back() != '}') return std::nullopt;
+    rest.remove_suffix(1);
+    ObjectScanner scanner;
+    const char* const end = rest.data() + rest.size();
+    const bool whole = scanner.Scan(rest.data(), end) == end && scanner.complete();
+    if (!whole || !simdjson::validate_utf8(rest)) return std::nullopt;
+    return WatchEvent{type, PartOf(line, rest)};
+  }
+  return std::nullopt;
+}
+
 }  // namespace
 
 std::string_view WatchEventTypeName(WatchEvent::Type type) {
@@ -110,6 +136,7 @@ std::string_view WatchEventTypeName(WatchEvent::Type type) {
 }
 
 absl::StatusOr<WatchEvent> WatchEventReader::Read(simdjson::padded_string_view line) {
+  if (const std::optional<WatchEvent> usual = ReadUsual(line)) return *usual;
   std::string_view type;
   std::string_view object;
   if (const auto error = ReadFields(parser_, line, type, object)) {

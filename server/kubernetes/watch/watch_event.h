@@ -29,7 +29,8 @@ struct Bookmark {
   bool initial_events_end = false;
 };
 
-// Reads a watch's lines with one parser, whose memory is used again for each of them. Owned by
+// Reads a watch's lines. Of one that is written as API servers write it nothing is parsed here; any
+// other is read with one parser, whose memory is used again. Owned by
 // whoever reads the watch; one thread.
 class WatchEventReader {
  public:

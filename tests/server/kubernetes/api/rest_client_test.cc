@@ -55,8 +55,9 @@ class RestClientTest : public ::testing::Test {
           return answer;
         });
     transport_ = transport.get();
-    client_ = std::make_unique<RestClient>(std::make_shared<ApiConnection>(
-        std::move(transport), std::make_unique<FixedCredentials>(""), Impersonation(), options_));
+    connection_ = std::make_shared<ApiConnection>(
+        std::move(transport), std::make_unique<FixedCredentials>(""), Impersonation(), options_);
+    client_ = std::make_unique<RestClient>(connection_);
     return *client_;
   }
 
@@ -76,6 +77,7 @@ class RestClientTest : public ::testing::Test {
   FixedRandom random_{0.0};
   ClientOptions options_;
   base::Context context_;
+  std::shared_ptr<ApiConnection> connection_;
   std::unique_ptr<RestClient> client_;
   FakeTransport* transport_ = nullptr;
   std::vector<std::string> items_;
@@ -111,6 +113,18 @@ TEST_P(MethodTest, AnAnswerThatIsNoObjectIsMalformed) {
   EXPECT_EQ(KindOf(status), ErrorKind::kMalformedResponse);
   EXPECT_FALSE(CertainlyNotWritten(status));
   EXPECT_THAT(std::string(status.message()), HasSubstr("it begins \"<html>hello</html>\""));
+}
+
+TEST_P(MethodTest, GoesThroughItsOwnBucket) {
+  options_.qps = 1;
+  options_.burst = 1;
+  Connect({Answered(200, "{}")});
+  RestClient background(connection_, Traffic::kBackground);
+  EXPECT_TRUE(GetParam().call(background, context_).ok());
+  EXPECT_TRUE(GetParam().call(*client_, context_).ok());
+  EXPECT_THAT(sleeper_.delays, IsEmpty());
+  EXPECT_TRUE(GetParam().call(background, context_).ok());
+  EXPECT_THAT(sleeper_.delays, ElementsAre(absl::Seconds(1)));
 }
 
 TEST_P(MethodTest, ErrorsNameTheObject) {

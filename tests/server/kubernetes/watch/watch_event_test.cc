@@ -50,6 +50,14 @@ INSTANTIATE_TEST_SUITE_P(
          R"({"type":"x"})"},
         {"OtherFields", R"({"x":[{}],"type":"ADDED","y":1,"object":{},"z":{"a":2}})",
          WatchEvent::Type::kAdded, "{}"},
+        {"Strings", R"({"type":"ADDED","object":{"a":"}}\"{[","b\\":[{"c":"\\\\"}]}})",
+         WatchEvent::Type::kAdded, R"({"a":"}}\"{[","b\\":[{"c":"\\\\"}]})"},
+        {"FieldsBehind", R"({"type":"ADDED","object":{"a":1},"z":{"b":2}})",
+         WatchEvent::Type::kAdded, R"({"a":1})"},
+        {"TypeAgain", R"({"type":"ADDED","object":{"a":1},"type":"DELETED"})",
+         WatchEvent::Type::kDeleted, R"({"a":1})"},
+        {"CarriageReturn", "{\"type\":\"ADDED\",\"object\":{\"a\":1}}\r", WatchEvent::Type::kAdded,
+         R"({"a":1})"},
         {"Blanks", " { \"type\" : \"ADDED\" , \"object\" : { \"a\" : 1 } } \r",
          WatchEvent::Type::kAdded, "{ \"a\" : 1 }"},
     }),
@@ -57,12 +65,28 @@ INSTANTIATE_TEST_SUITE_P(
 
 TEST(WatchEventReaderTest, AMalformedLineIsAnErrorThatQuotesIt) {
   WatchEventReader reader;
-  for (const std::string line :
-       {"<html>", "null", "7", "[]", "{}", "\"x\"", R"({"type":"ADDED"})", R"({"object":{}})",
-        R"({"type":"ADDED","object":[]})", R"({"type":"ADDED","object":null})",
-        R"({"type":7,"object":{}})", R"({"type":"OTHER","object":{}})",
-        R"({"type":"ADDED","object":{"a":1})", R"({"type":"ADDED","object":{})",
-        R"({"type":"ADDED","object":{}} {})", "{\"type\":\"ADDED\",\"object\":{\"a\":\"\xff\"}}"}) {
+  for (const std::string line : {"<html>",
+                                 "null",
+                                 "7",
+                                 "[]",
+                                 "{}",
+                                 "\"x\"",
+                                 R"({"type":"ADDED"})",
+                                 R"({"object":{}})",
+                                 R"({"type":"ADDED","object":[]})",
+                                 R"({"type":"ADDED","object":null})",
+                                 R"({"type":7,"object":{}})",
+                                 R"({"type":"OTHER","object":{}})",
+                                 R"({"type":"ADDED","object":{"a":1})",
+                                 R"({"type":"ADDED","object":{})",
+                                 R"({"type":"ADDED","object":{}} {})",
+                                 R"({"type":"ADDED","object":{"a":1}}})",
+                                 R"({"type":"ADDED","object":{"a":1}}{}})",
+                                 R"({"type":"ADDED","object":{"a":"}}})",
+                                 R"({"type":"ADDEDx","object":{}})",
+                                 R"({"type":"ADDED","object":{}})"
+                                 "}",
+                                 "{\"type\":\"ADDED\",\"object\":{\"a\":\"\xff\"}}"}) {
     const auto event = reader.Read(JsonText(line).padded());
     EXPECT_TRUE(absl::IsInvalidArgument(event.status())) << line;
     EXPECT_THAT(std::string(event.status().message()), HasSubstr(": \"" + line.substr(0, 3)));
