@@ -137,8 +137,6 @@ void Reflector::Loop::Listed(std::string resource_version, absl::Duration sent) 
   sink_.UpToDate(sent);
 }
 
-// Lists.
-
 absl::StatusOr<ListMetadata> Reflector::Loop::ReadPage(const ApiTarget& target,
                                                        base::Context& context) {
   ListSplitter splitter([&](simdjson::padded_string_view item) {
@@ -197,8 +195,6 @@ absl::Duration Reflector::Loop::StepListing(base::Context& context) {
   }
   return Backoff(error);
 }
-
-// Watches.
 
 absl::Status Reflector::Loop::TakeBookmark(Watch& watch, simdjson::padded_string_view object) {
   absl::StatusOr<Bookmark> bookmark = reader_.ReadBookmark(object);
