@@ -6,6 +6,7 @@
 #include <map>
 #include <nlohmann/json.hpp>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/mutex.h"
@@ -24,6 +25,9 @@ class FakeKubernetes final : public kubernetes::Client {
     std::string plural;     // with a subresource "plural/subresource"
     std::string name;       // the selector for list
     std::string body = {};  // of a patch, as it was sent
+    bool Is(std::string_view wanted_verb, std::string_view wanted_plural) const {
+      return verb == wanted_verb && plural == wanted_plural;
+    }
     // Without the body.
     bool operator==(const Call& other) const {
       return verb == other.verb && plural == other.plural && name == other.name;

@@ -157,7 +157,7 @@ TEST_F(ReportTest, WhoeverWasFasterIsRespected) {
   // Somebody else adds an indicator between the read and the write, twice.
   int conflicts = 2;
   before_ = [&](const testing::FakeKubernetes::Call& call) {
-    if (call.verb == "patch" && call.plural == "stagehealths" && conflicts > 0) {
+    if (call.Is("patch", "stagehealths") && conflicts > 0) {
       nlohmann::json object = kubernetes_.Read("stagehealths", kNamespace, "team-a.prod");
       object["spec"]["indicators"].push_back(
           {{"name", "other-" + std::to_string(conflicts--)}, {"state", "Healthy"}});
@@ -192,7 +192,7 @@ TEST_F(ReportTest, TwoWhoCreateTheRecordAtOnceBothSucceed) {
 TEST_F(ReportTest, ARecordThatIsAlwaysContendedIsUnavailable) {
   ASSERT_TRUE(Report(promotion_).ok());
   before_ = [](const testing::FakeKubernetes::Call& call) {
-    return call.verb == "patch" && call.plural == "stagehealths"
+    return call.Is("patch", "stagehealths")
                ? kubernetes::MakeError(
                      {.kind = kubernetes::ErrorKind::kConflict, .http_status = 409}, "conflict")
                : absl::OkStatus();

@@ -421,7 +421,7 @@ TEST_F(ArgocdUpdateTest, AnApplicationThatChangedAfterTheReadIsDecidedOnAgain) {
   Put(Application("web"));
   bool changed = false;
   kubernetes_.before = [&](const FakeKubernetes::Call& call) {
-    if (call.verb == "patch" && !changed) {
+    if (call.Is("patch", "applications") && !changed) {
       changed = true;
       json web = Read("web");
       web["metadata"]["annotations"]["kargo.akuity.io/authorized-stage"] = "shop:test";
@@ -440,7 +440,7 @@ TEST_F(ArgocdUpdateTest, APatchWhosePathsAreGoneIsAConflictAndNotARefusal) {
   Put(web);
   bool changed = false;
   kubernetes_.before = [&](const FakeKubernetes::Call& call) {
-    if (call.verb == "patch" && !changed) {
+    if (call.Is("patch", "applications") && !changed) {
       changed = true;
       json now = Read("web");
       now["status"].erase("operationState");
@@ -456,7 +456,7 @@ TEST_F(ArgocdUpdateTest, APatchWhosePathsAreGoneIsAConflictAndNotARefusal) {
 TEST_F(ArgocdUpdateTest, FiveConflictsInARowAskTheCallerToComeAgain) {
   Put(Application("web"));
   kubernetes_.before = [&](const FakeKubernetes::Call& call) {
-    if (call.verb == "patch") Put(Read("web"));
+    if (call.Is("patch", "applications")) Put(Read("web"));
     return absl::OkStatus();
   };
   const v1::RunStepResponse response = Run();
@@ -477,9 +477,9 @@ TEST_F(ArgocdUpdateTest, ConflictsOnTheApplicationAndThenOnTheRecordUseUpNoAttem
   int patches = 0;
   int records = 0;
   kubernetes_.before = [&](const FakeKubernetes::Call& call) {
-    if (call.verb == "patch" && ++patches == 1) Put(Read("web"));
+    if (call.Is("patch", "applications") && ++patches == 1) Put(Read("web"));
     // The record is changed by somebody else each time that the second pass wants to write it.
-    const bool record = call.plural == "stagehealths" && call.verb == "patch";
+    const bool record = call.Is("patch", "stagehealths");
     if (record && ++records <= 4) {
       kubernetes_.Put("stagehealths",
                       kubernetes_.Read("stagehealths", "gantry-system", "shop.prod"));
@@ -509,7 +509,8 @@ TEST_F(ArgocdUpdateTest, AConflictOnTheRecordIsDecidedOnAgain) {
 TEST_F(ArgocdUpdateTest, AnotherStepsOperationIsNotTakenForAnAttemptThatWasGivenBack) {
   Put(Application("web"));
   kubernetes_.before = [](const FakeKubernetes::Call& call) {
-    return call.verb == "patch" ? Failure(ErrorKind::kForbidden, 403, "no way") : absl::OkStatus();
+    return call.Is("patch", "applications") ? Failure(ErrorKind::kForbidden, 403, "no way")
+                                            : absl::OkStatus();
   };
   EXPECT_ANSWER(Run(), ERRORED, WRITE_REFUSED);
   kubernetes_.before = [](const FakeKubernetes::Call&) { return absl::OkStatus(); };
@@ -556,7 +557,7 @@ TEST_F(ArgocdUpdateTest, OverlappingCallsGiveBackAllTheirAttempts) {
   for (int i = 0; i < 7; ++i) {
     bool nested = false;
     kubernetes_.before = [&](const FakeKubernetes::Call& call) {
-      if (call.verb != "patch") return absl::OkStatus();
+      if (!call.Is("patch", "applications")) return absl::OkStatus();
       if (!nested) {
         // Another replica records the next attempt and is refused as well.
         nested = true;
@@ -604,7 +605,7 @@ TEST_F(ArgocdUpdateTest, AfterConflictsTheAnswerStillTellsWhatWasWritten) {
   Put(Application("web"));
   Put(Application("api"));
   kubernetes_.before = [&](const FakeKubernetes::Call& call) {
-    if (call.verb == "patch" && call.name == "api") Put(Read("api"));
+    if (call.Is("patch", "applications") && call.name == "api") Put(Read("api"));
     return absl::OkStatus();
   };
   base::WorkerPool helpers(1, 0);  // one write after the other, web first
@@ -631,8 +632,9 @@ class RefusedWriteTest : public ArgocdUpdateTest,
 TEST_P(RefusedWriteTest, IsAnErrorThatUsesUpNoAttempt) {
   Put(Application("web"));
   kubernetes_.before = [](const FakeKubernetes::Call& call) {
-    return call.verb == "patch" ? Failure(GetParam().kind, GetParam().http_status, "no way")
-                                : absl::OkStatus();
+    return call.Is("patch", "applications")
+               ? Failure(GetParam().kind, GetParam().http_status, "no way")
+               : absl::OkStatus();
   };
   for (int i = 0; i < 7; ++i) {
     const v1::RunStepResponse response = Run();
@@ -662,8 +664,8 @@ TEST_F(ArgocdUpdateTest, AfterAFailedWriteNoFurtherOneIsBegun) {
   }
   Configure(config + "]}");
   kubernetes_.before = [](const FakeKubernetes::Call& call) {
-    return call.verb == "patch" ? Failure(ErrorKind::kThrottled, 429, "slow down")
-                                : absl::OkStatus();
+    return call.Is("patch", "applications") ? Failure(ErrorKind::kThrottled, 429, "slow down")
+                                            : absl::OkStatus();
   };
   base::Context context;
   const auto response = step.Run({request_, "anonymous", log_}, context);
@@ -676,7 +678,7 @@ TEST_F(ArgocdUpdateTest, SomeWrittenAndAnotherFailedForAPassingReasonIsRunning) 
   Put(Application("web"));
   Put(Application("api"));
   kubernetes_.before = [](const FakeKubernetes::Call& call) {
-    return call.verb == "patch" && call.name == "api"
+    return call.Is("patch", "applications") && call.name == "api"
                ? Failure(ErrorKind::kThrottled, 429, "slow down")
                : absl::OkStatus();
   };
@@ -700,7 +702,7 @@ TEST_F(ArgocdUpdateTest, AWriteWhoseAnswerIsLostIsLookedAtBeforeAnythingElse) {
   Put(Application("web"));
   bool lost = false;
   kubernetes_.after = [&](const FakeKubernetes::Call& call) {
-    if (call.verb != "patch" || lost) return absl::OkStatus();
+    if (!call.Is("patch", "applications") || lost) return absl::OkStatus();
     lost = true;
     return Failure(ErrorKind::kDeadlineExceeded, 0, "no answer in 30s");
   };
@@ -721,8 +723,8 @@ TEST_F(ArgocdUpdateTest, ACrashBetweenRecordAndWriteIsNotTakenForSuccess) {
                                      {"syncResult", {{"revision", "v2"}}}};
   Put(web);
   kubernetes_.before = [](const FakeKubernetes::Call& call) {
-    return call.verb == "patch" ? Failure(ErrorKind::kUnreachable, 0, "killed here")
-                                : absl::OkStatus();
+    return call.Is("patch", "applications") ? Failure(ErrorKind::kUnreachable, 0, "killed here")
+                                            : absl::OkStatus();
   };
   EXPECT_FALSE(TryRun().ok());
   kubernetes_.before = [](const FakeKubernetes::Call&) { return absl::OkStatus(); };
@@ -778,9 +780,8 @@ TEST_F(ArgocdUpdateTest, SucceededIsNotSaidWhileItCanNotBeRecorded) {
   Run();
   Complete("web", "Succeeded", "v2");
   kubernetes_.before = [](const FakeKubernetes::Call& call) {
-    return call.verb == "patch" && call.plural == "stagehealths"
-               ? Failure(ErrorKind::kUnreachable, 0, "gone")
-               : absl::OkStatus();
+    return call.Is("patch", "stagehealths") ? Failure(ErrorKind::kUnreachable, 0, "gone")
+                                            : absl::OkStatus();
   };
   EXPECT_EQ(TryRun().status().code(), absl::StatusCode::kUnavailable);
   kubernetes_.before = [](const FakeKubernetes::Call&) { return absl::OkStatus(); };

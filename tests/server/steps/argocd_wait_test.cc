@@ -371,7 +371,7 @@ TEST_F(ArgocdWaitTest, ARefreshIsAskedForOnce) {
   ASSERT_EQ(kubernetes_.Count("patch", "applications"), 1U);
   EXPECT_EQ(Read("web")["metadata"]["annotations"]["argocd.argoproj.io/refresh"], "normal");
   for (const FakeKubernetes::Call& call : kubernetes_.calls()) {
-    if (call.verb != "patch") continue;
+    if (!call.Is("patch", "applications")) continue;
     EXPECT_EQ(json::parse(call.body)[0]["path"], "/metadata/resourceVersion");
   }
   Run(step_);
@@ -406,7 +406,7 @@ TEST_F(ArgocdWaitTest, ARefreshIsNotAskedForWhereTheStageIsNotAuthorized) {
 TEST_F(ArgocdWaitTest, ARefreshThatFailsDoesNotFailTheStep) {
   Put(Unreconciled("web"));
   kubernetes_.before = [](const FakeKubernetes::Call& call) {
-    return call.verb == "patch"
+    return call.Is("patch", "applications")
                ? kubernetes::MakeError(
                      {.kind = kubernetes::ErrorKind::kForbidden, .http_status = 403}, "no")
                : absl::OkStatus();
@@ -451,7 +451,7 @@ TEST_F(ArgocdWaitTest, AConflictIsJudgedAgain) {
   Put(Application("web"));
   bool raced = false;
   kubernetes_.before = [&](const FakeKubernetes::Call& call) {
-    if (call.verb == "patch" && call.plural == "stagehealths" && !raced) {
+    if (call.Is("patch", "stagehealths") && !raced) {
       raced = true;
       StoreStage(json::parse(R"({"promotion": {"name": "p2", "phase": "Running"}})"));
       Put(Application("web", Health("Missing")));
@@ -467,7 +467,7 @@ TEST_F(ArgocdWaitTest, AfterFiveConflictsTheCallerIsAskedToComeAgain) {
   StoreStage(json::object());
   Put(Application("web"));
   kubernetes_.before = [&](const FakeKubernetes::Call& call) {
-    if (call.verb == "patch" && call.plural == "stagehealths") StoreStage(json::object());
+    if (call.Is("patch", "stagehealths")) StoreStage(json::object());
     return absl::OkStatus();
   };
   const v1::RunStepResponse response = Run(step_);
