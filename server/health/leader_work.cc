@@ -82,6 +82,7 @@ void LeaderWork::Begin() {
 
 void LeaderWork::TakeChanges() {
   const absl::Time now = deps_.clock.Now();
+  bool other_refreshes = false;
   for (const StageName& name : changes_->Take()) {
     const StageSnapshotPtr snapshot = deps_.health.Find(name);
     if (snapshot != nullptr && snapshot->status_differs) {
@@ -89,16 +90,21 @@ void LeaderWork::TakeChanges() {
     } else {
       status_due_.erase(name);
     }
-    if (snapshot == nullptr || snapshot->wants_refresh.empty()) {
-      unreconciled_.erase(name);
-    } else {
-      unreconciled_[name] = snapshot->wants_refresh;
+    if (snapshot == nullptr || snapshot->wants_refresh->empty()) {
+      if (unreconciled_.erase(name) > 0) other_refreshes = true;
+    } else if (SharedNames& known = unreconciled_[name]; known != snapshot->wants_refresh) {
+      known = snapshot->wants_refresh;
+      other_refreshes = true;
     }
   }
+  if (other_refreshes) FindRefreshesDue(now);
+}
+
+void LeaderWork::FindRefreshesDue(absl::Time now) {
   // Those that are wanted, each with the time it is due; what is not wanted any more goes.
   std::map<argocd::ApplicationName, absl::Time> due;
   for (const auto& [stage, applications] : unreconciled_) {
-    for (const argocd::ApplicationName& name : applications) {
+    for (const argocd::ApplicationName& name : *applications) {
       const auto known = refresh_due_.find(name);
       if (known != refresh_due_.end()) {
         due.insert(*known);
@@ -143,8 +149,8 @@ void LeaderWork::WriteStatus(const StageName& name, base::Context& term) {
   status_due_.erase(name);
   const StageSnapshotPtr snapshot = deps_.health.Find(name);
   const cache::CachedStagePtr stage = deps_.caches.stages.Find(name);
-  if (snapshot == nullptr || stage == nullptr || snapshot->judged_stale) return;
-  // An outage must not end in thousands of writes. When it is over before the judge has seen it,
+  if (snapshot == nullptr || stage == nullptr || snapshot->evaluated_stale) return;
+  // An outage must not end in thousands of writes. When it is over before the next evaluation,
   // nothing is published that would bring this back.
   if (deps_.caches.freshness.Read(snapshot->sources).stale) {
     status_due_[name] = now + kStatusRetry;
@@ -155,7 +161,7 @@ void LeaderWork::WriteStatus(const StageName& name, base::Context& term) {
   const absl::Status saved =
       deps_.stages.SaveStatus(name.project, name.stage, stage->resource_version, status, term);
   if (saved.ok()) return;
-  // A change of the record that the watch has not brought yet is judged again when it does.
+  // A change of the record that the watch has not brought yet is evaluated again when it does.
   const bool changed = absl::IsAborted(saved);
   status_due_[name] = now + (changed ? kStatusDelay : kStatusRetry);
   if (!changed && term.Check().ok()) {
@@ -171,8 +177,7 @@ bool LeaderWork::IsAuthorized(const cache::CachedApplication& application) const
   const std::optional<std::string> annotation = application.authorized_stage->str();
   return std::any_of(unreconciled_.begin(), unreconciled_.end(), [&](const auto& entry) {
     const auto& [stage, applications] = entry;
-    return std::find(applications.begin(), applications.end(), application.name) !=
-               applications.end() &&
+    return std::binary_search(applications->begin(), applications->end(), application.name) &&
            authorization::AuthorizeStage(annotation, stage.project, stage.stage).authorized;
   });
 }

@@ -18,6 +18,7 @@
 #include "absl/strings/str_format.h"
 #include "base/error_info.h"
 #include "base/strings.h"
+#include "server/service/health_response.h"
 #include "server/service/page_token.h"
 #include "server/service/run_step_call.h"
 #include "server/service/status.h"
@@ -193,14 +194,14 @@ grpc::ServerUnaryReactor* PromotionStepServiceImpl::GetStageHealth(
   if (const absl::Status ready = CheckReady(); !ready.ok()) return Refuse(context, call, ready);
 
   const health::StageName name{request.project(), request.stage()};
-  v1::GetStageHealthResponse rest;
   if (!request.health_checks().empty()) {
-    health::HealthCache::Judged judged =
-        deps_.health.Judge(name, request.health_checks(), limits_.argocd_namespace);
-    *rest.mutable_health() = std::move(judged.health);
-    *rest.mutable_observed_time() = ToProto(judged.observed_time);
-    rest.set_stale(judged.stale);
-    SerializeTo(rest, response);
+    v1::GetStageHealthResponse told;
+    health::HealthCache::CheckedHealth checked =
+        deps_.health.EvaluateChecks(name, request.health_checks(), limits_.argocd_namespace);
+    *told.mutable_health() = std::move(checked.health);
+    *told.mutable_observed_time() = ToProto(checked.observed_time);
+    told.set_stale(checked.stale);
+    SerializeTo(told, response);
     return Done(context);
   }
   health::StageSnapshotPtr snapshot = deps_.health.Find(name);
@@ -216,11 +217,7 @@ grpc::ServerUnaryReactor* PromotionStepServiceImpl::GetStageHealth(
                                 "reported, or its StageHealth was deleted")),
                             info));
   }
-  const health::HealthCache::Shown shown = deps_.health.Show(std::move(snapshot));
-  *rest.mutable_observed_time() = ToProto(shown.observed_time);
-  rest.set_stale(shown.stale);
-  const grpc::Slice slices[] = {SliceOf(shown.snapshot->field), SliceOf(rest.SerializeAsString())};
-  *response = grpc::ByteBuffer(slices, 2);
+  *response = GetResponse(deps_.health.Show(std::move(snapshot)));
   return Done(context);
 }
 
@@ -243,31 +240,8 @@ grpc::ServerUnaryReactor* PromotionStepServiceImpl::ListStageHealth(
   const std::size_t limit = request.page_size() == 0
                                 ? kDefaultPageSize
                                 : std::min<std::size_t>(request.page_size(), kMaxPageSize);
-  const health::HealthCache::Page page =
-      deps_.health.ListAfter(after, request.project(), states, limit);
-
-  std::vector<grpc::Slice> slices;
-  v1::ListStageHealthResponse rest;
-  absl::Time observed = deps_.health.ObservedTime();
-  bool stale = deps_.health.IsStale();
-  bool more = page.more;
-  std::size_t size = 0;
-  for (const health::StageSnapshotPtr& snapshot : page.stages) {
-    const health::HealthCache::Shown shown = deps_.health.Show(snapshot);
-    size += shown.snapshot->field.size();
-    if (size > kMaxPageBytes && !slices.empty()) {
-      more = true;
-      break;
-    }
-    slices.push_back(SliceOf(shown.snapshot->field));
-    observed = std::min(observed, shown.observed_time);
-    stale = stale || shown.stale;
-  }
-  if (more) rest.set_next_page_token(MakePageToken(page.stages[slices.size() - 1]->name));
-  *rest.mutable_observed_time() = ToProto(observed);
-  rest.set_stale(stale);
-  slices.push_back(SliceOf(rest.SerializeAsString()));
-  *response = grpc::ByteBuffer(slices.data(), slices.size());
+  *response = ListResponse(
+      deps_.health, deps_.health.ListAfter(after, request.project(), states, limit), kMaxPageBytes);
   return Done(context);
 }
 

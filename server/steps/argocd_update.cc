@@ -14,6 +14,7 @@
 #include "server/argocd/match.h"
 #include "server/argocd/patch.h"
 #include "server/authorization/authorized_stage.h"
+#include "server/health/health_check_input.h"
 #include "server/kubernetes/api/error.h"
 #include "server/steps/answer.h"
 #include "server/steps/argocd_update_config.h"
@@ -121,15 +122,13 @@ v1::RunStepResponse Superseded(std::string_view promotion, std::string_view newe
 
 v1::HealthCheck HealthCheckOf(std::string_view uses,
                               const std::vector<stages::ApplicationRecord>& applications) {
-  json apps = json::array();
+  std::vector<health::CheckedApplication> checked;
   for (const stages::ApplicationRecord& application : applications) {
-    apps.push_back({{"name", application.name.name},
-                    {"namespace", application.name.ns},
-                    {"desiredRevisions", application.desired_revisions}});
+    checked.push_back({application.name, application.desired_revisions});
   }
   v1::HealthCheck check;
   check.set_uses(std::string(uses));
-  *check.mutable_input() = ToStruct({{"apps", std::move(apps)}});
+  *check.mutable_input() = health::ToInput(checked);
   return check;
 }
 

@@ -90,7 +90,7 @@ class HealthFixture : public ::testing::Test {
 
   // Judges and returns which Stages were published.
   std::vector<std::string> Published() {
-    health_.JudgeDue();
+    health_.EvaluateDue();
     return std::exchange(listener_->heard, {});
   }
   void Sync() {

@@ -36,7 +36,7 @@ class LeaderWorkTest : public HealthFixture {
     } else {
       watches_.PutStage(stored);
     }
-    health_.JudgeDue();
+    health_.EvaluateDue();
   }
   void StoreStage(const json& stage) {
     json object = stage;
@@ -63,9 +63,9 @@ class LeaderWorkTest : public HealthFixture {
   absl::Duration After(absl::Duration duration) {
     clock_.Advance(duration);
     watches_.UpToDate();
-    health_.JudgeDue();
+    health_.EvaluateDue();
     const absl::Duration next = work_.DoDue(term_);
-    health_.JudgeDue();
+    health_.EvaluateDue();
     return next;
   }
   std::size_t StatusWrites() { return kubernetes_.Count("patch", "stagehealths/status"); }
@@ -170,7 +170,7 @@ TEST_F(LeaderWorkTest, StalenessIsNotWritten) {
   const json before = Status("shop.prod");
   for (int i = 0; i < 3; ++i) {
     clock_.Advance(WatchedCaches::kLimit + absl::Seconds(1));
-    health_.JudgeDue();
+    health_.EvaluateDue();
     work_.DoDue(term_);
   }
   EXPECT_EQ(State("prod"), v1::HEALTH_STATE_UNKNOWN);
@@ -237,7 +237,7 @@ TEST_F(LeaderWorkTest, ADeletedStageIsNotWritten) {
   work_.DoDue(term_);
   watches_.DeleteStage(Stored("shop.prod"));
   kubernetes_.Remove("stagehealths", "gantry-system", "shop.prod");
-  health_.JudgeDue();
+  health_.EvaluateDue();
   EXPECT_EQ(After(kStatusDelay), absl::InfiniteDuration());
   EXPECT_EQ(StatusWrites(), 0U);
 }

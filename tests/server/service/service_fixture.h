@@ -318,7 +318,7 @@ class ServiceTest : public ::testing::Test {
     watched_.Sync();
     Judge();
   }
-  void Judge() { health_.JudgeDue(); }
+  void Judge() { health_.EvaluateDue(); }
 
   // Shut down first, so that no call still writes.
   std::vector<nlohmann::json> LogLines() {
