@@ -11,7 +11,7 @@ build_packages=(
   libabsl-dev libspdlog-dev libcurl4-openssl-dev libssl-dev libsimdjson-dev nlohmann-json3-dev
   libvalijson-dev libyaml-cpp-dev libcli11-dev libcpp-httplib-dev
   prometheus-cpp-dev
-  libgtest-dev libgmock-dev curl openssl
+  libgtest-dev libgmock-dev libbenchmark-dev curl openssl
 )
 test_packages=(
   "${build_packages[@]}"
