@@ -80,30 +80,29 @@ HealthCache::AllDue HealthCache::FindDue(const Pending& pending, const Moment& m
   for (const auto& [application, received] : pending.applications) {
     const auto stages = stages_of_.find(application);
     if (stages == stages_of_.end()) continue;
-    for (const StageEvaluator* evaluator : stages->second) {
-      due(evaluator->stage()->key(), received).applications.push_back(application);
+    for (const Dependent& dependent : stages->second) {
+      due(dependent.evaluator->stage()->key(), received)
+          .applications.push_back(dependent.application);
     }
   }
   return all;
 }
 
-void HealthCache::Index(StageEvaluator& evaluator,
-                        const std::vector<stages::HealthCheckRecord>& checks) {
-  static const std::vector<stages::HealthCheckRecord> none;
-  const auto& indexed =
-      evaluator.stage() != nullptr ? evaluator.stage()->record.health_checks : none;
-  const auto same = [](const auto& a, const auto& b) { return a.application == b.application; };
+void HealthCache::Index(StageEvaluator& evaluator, const stages::StageRecord* record) {
+  using Checks = std::vector<const stages::HealthCheckRecord*>;
+  const Checks indexed =
+      evaluator.stage() != nullptr ? ChecksInOrder(evaluator.stage()->record) : Checks();
+  const Checks checks = record != nullptr ? ChecksInOrder(*record) : Checks();
+  const auto same = [](const auto* a, const auto* b) { return a->application == b->application; };
   if (std::equal(indexed.begin(), indexed.end(), checks.begin(), checks.end(), same)) return;
-  for (const auto& check : indexed) {
-    const auto found = stages_of_.find(check.application);
+  for (const auto* check : indexed) {
+    const auto found = stages_of_.find(check->application);
     if (found == stages_of_.end()) continue;
-    std::erase(found->second, &evaluator);
+    std::erase_if(found->second, [&](const auto& known) { return known.evaluator == &evaluator; });
     if (found->second.empty()) stages_of_.erase(found);
   }
-  for (const auto& check : checks) {
-    std::vector<StageEvaluator*>& evaluators = stages_of_[check.application];
-    // A record may name an Application twice.
-    if (evaluators.empty() || evaluators.back() != &evaluator) evaluators.push_back(&evaluator);
+  for (std::size_t i = 0; i < checks.size(); ++i) {
+    stages_of_[checks[i]->application].push_back({&evaluator, i});
   }
 }
 
@@ -117,13 +116,13 @@ StageSnapshotPtr HealthCache::EvaluateStage(const StageName& name, const Due& du
     cache::CachedStagePtr stage = deps_.caches.stages.Find(name);
     if (stage == nullptr) {
       if (known == evaluators_.end()) return nullptr;
-      Index(known->second, {});
+      Index(known->second, nullptr);
       evaluators_.erase(known);
       return nullptr;
     }
     if (known == evaluators_.end()) known = evaluators_.try_emplace(name, deps_.caches).first;
     // Indexed before it is evaluated: an Application that changes meanwhile is looked at again.
-    Index(known->second, stage->record.health_checks);
+    Index(known->second, &stage->record);
     known->second.SetStage(std::move(stage));
   }
   StageEvaluator& evaluator = known->second;

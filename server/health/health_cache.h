@@ -10,9 +10,11 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <unordered_map>
 #include <utility>
 #include <vector>
 
+#include "absl/hash/hash.h"
 #include "absl/time/time.h"
 #include "base/clock.h"
 #include "base/context.h"
@@ -122,16 +124,28 @@ class HealthCache {
     absl::Duration received;      // the first change
     bool stage_changed = false;   // the Stage is another, or new, or gone
     bool other_evidence = false;  // for all its Applications
-    std::vector<argocd::ApplicationName> applications;
+    std::vector<std::size_t>
+        applications;  // those that have changed, as StageEvaluator numbers them
   };
   using AllDue = std::map<StageName, Due>;
+  // A Stage that depends on an Application, and the number that the Application has there.
+  struct Dependent {
+    StageEvaluator* evaluator;
+    std::size_t application;
+  };
+  struct HashName {
+    std::size_t operator()(const argocd::ApplicationName& name) const {
+      return absl::HashOf(name.ns, name.name);
+    }
+  };
 
   // All that is due, by what has changed and by the clock.
   AllDue FindDue(const Pending& pending, const Moment& moment);
   // Null: the Stage is gone, or never was.
   StageSnapshotPtr EvaluateStage(const StageName& name, const Due& due, const Moment& moment);
-  // Notes which Applications the Stage depends on, instead of those that `evaluator` has.
-  void Index(StageEvaluator& evaluator, const std::vector<stages::HealthCheckRecord>& checks);
+  // Notes which Applications the Stage depends on with `record`, instead of those that `evaluator`
+  // has; null: on none.
+  void Index(StageEvaluator& evaluator, const stages::StageRecord* record);
   void Publish(const std::vector<std::pair<StageName, StageSnapshotPtr>>& changes,
                const std::vector<StageName>& published, const std::vector<StageName>& noted);
   absl::Duration UntilNextDue() const;
@@ -153,7 +167,7 @@ class HealthCache {
 
   // Of the evaluating thread alone.
   std::map<StageName, StageEvaluator> evaluators_;
-  std::map<argocd::ApplicationName, std::vector<StageEvaluator*>> stages_of_;
+  std::unordered_map<argocd::ApplicationName, std::vector<Dependent>, HashName> stages_of_;
   std::set<std::pair<absl::Time, StageName>> expiries_;
   std::vector<std::optional<absl::Time>> stale_since_;  // each source, as of the last evaluation
 };

@@ -91,7 +91,7 @@ void StageEvaluator::SetStage(cache::CachedStagePtr stage) {
   }
 }
 
-StageSnapshotPtr StageEvaluator::Evaluate(const std::vector<ApplicationName>& changed,
+StageSnapshotPtr StageEvaluator::Evaluate(const std::vector<std::size_t>& changed,
                                           const Moment& moment) {
   const Due due = TakeDue(changed);
   bool news = frame_due_ || snapshot_ == nullptr || (next_expiry_ && *next_expiry_ <= moment.now);
@@ -108,23 +108,15 @@ StageSnapshotPtr StageEvaluator::Evaluate(const std::vector<ApplicationName>& ch
   return snapshot_;
 }
 
-StageEvaluator::Due StageEvaluator::TakeDue(const std::vector<ApplicationName>& changed) {
+StageEvaluator::Due StageEvaluator::TakeDue(const std::vector<std::size_t>& changed) {
   Due due;
-  // Freshness of the records themselves is told beside the Applications.
-  if (all_due_) frame_due_ = true;
   if (all_due_) {
     due.resize(entries_.size());
     std::iota(due.begin(), due.end(), 0);
+    // Whether the record itself is stale is told beside the Applications.
+    frame_due_ = true;
   } else {
-    for (const ApplicationName& name : changed) {
-      auto entry = std::lower_bound(entries_.begin(), entries_.end(), name,
-                                    [](const Entry& known, const ApplicationName& wanted) {
-                                      return known.check->application < wanted;
-                                    });
-      for (; entry != entries_.end() && entry->check->application == name; ++entry) {
-        due.push_back(static_cast<std::size_t>(entry - entries_.begin()));
-      }
-    }
+    due = changed;
     if (unknown_due_ || lagging_ > 0) {
       for (std::size_t i = 0; i < entries_.size(); ++i) {
         const Entry& entry = entries_[i];

@@ -45,10 +45,9 @@ class StageEvaluator {
   // Has the next Evaluate look at each Application again.
   void ExpectOtherEvidence() { all_due_ = true; }
 
-  // Looks at `changed` again, and at whatever else is due; what has not been looked at before is.
-  // Returns the snapshot before when nothing is different, and never null.
-  StageSnapshotPtr Evaluate(const std::vector<argocd::ApplicationName>& changed,
-                            const Moment& moment);
+  // Evaluates again the Applications of `changed`, by their numbers in ChecksInOrder, and whatever
+  // else is due. Returns the snapshot before when nothing is different, and never null.
+  StageSnapshotPtr Evaluate(const std::vector<std::size_t>& changed, const Moment& moment);
 
   // When the next indicator expires, as of the last Evaluate.
   std::optional<absl::Time> next_expiry() const { return next_expiry_; }
@@ -74,10 +73,10 @@ class StageEvaluator {
   };
   // What a Stage's health has besides its Applications.
   struct Frame;
-  // Entries by their number, in order.
+  // Entries by their numbers, in order.
   using Due = std::vector<std::size_t>;
 
-  Due TakeDue(const std::vector<argocd::ApplicationName>& changed);
+  Due TakeDue(const std::vector<std::size_t>& changed);
   // Evaluates the entries from `first` to `last`, which are all in `group`. False when nothing is
   // different.
   bool EvaluateGroup(std::size_t group, Due::const_iterator first, Due::const_iterator last,
