@@ -322,6 +322,7 @@ int Serve(const options::Options& options, const Logger& log, StopSignal& stop) 
       options.admin_listen.host, options.admin_listen.port,
       {{"serving", [&state] { return state.WhyNot(); }},
        {"caches-synced", [&freshness] { return freshness.WhyNotSynced(); }},
+       {"stages-evaluated", [&parts] { return parts.health().WhyNotReady(); }},
        {"caches-fresh", [&freshness] { return freshness.WhyNotFresh(); }}},
       [&metrics] { return metrics.Serialize(); });
   if (!admin.ok()) return Fail(log, admin.status());

@@ -41,9 +41,7 @@ void HealthCache::FreshnessChanged() {
 }
 
 std::string HealthCache::WhyNotReady() const {
-  if (ready()) return "";
-  const std::string why = deps_.caches.freshness.WhyNotSynced();
-  return why.empty() ? "the health of the Stages is not evaluated yet" : why;
+  return ready() ? "" : "the health of the Stages is not evaluated yet";
 }
 
 HealthCache::AllDue HealthCache::FindDue(const Pending& pending, const Moment& moment) {

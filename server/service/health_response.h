@@ -11,12 +11,12 @@
 
 namespace gantry::service {
 
-// The bytes of responses that tell the health of Stages. They are the snapshots' own, which gRPC
-// sends without another copy and which live for as long as it has them; what a response says
-// besides is serialized behind. Any thread.
+// The bytes of responses that tell the health of Stages: those of the snapshots, of which gRPC gets
+// the larger pieces without a copy, and behind them what else the response says. Any thread.
 
-// A GetStageHealthResponse.
+// A GetStageHealthResponse: of a Stage that is known, and by the checks of a caller.
 grpc::ByteBuffer GetResponse(health::HealthCache::Shown shown);
+grpc::ByteBuffer GetResponse(health::HealthCache::CheckedHealth checked);
 
 // A ListStageHealthResponse of as many Stages of the page, in order, as fit into `max_bytes`, but
 // one at least if there is one. Where there are more, it says behind which one to go on.

@@ -58,10 +58,6 @@ std::string RequestId(const grpc::CallbackServerContext& context, base::Random& 
   return good ? given : RandomId(random);
 }
 
-google::protobuf::Timestamp ToProto(absl::Time time) {
-  return google::protobuf::util::TimeUtil::NanosecondsToTimestamp(absl::ToUnixNanos(time));
-}
-
 absl::Status Draining() {
   base::ErrorInfo info;
   info.reason = "SERVER_DRAINING";
@@ -195,13 +191,8 @@ grpc::ServerUnaryReactor* PromotionStepServiceImpl::GetStageHealth(
 
   const health::StageName name{request.project(), request.stage()};
   if (!request.health_checks().empty()) {
-    v1::GetStageHealthResponse told;
-    health::HealthCache::CheckedHealth checked =
-        deps_.health.EvaluateChecks(name, request.health_checks(), limits_.argocd_namespace);
-    *told.mutable_health() = std::move(checked.health);
-    *told.mutable_observed_time() = ToProto(checked.observed_time);
-    told.set_stale(checked.stale);
-    SerializeTo(told, response);
+    *response = GetResponse(
+        deps_.health.EvaluateChecks(name, request.health_checks(), limits_.argocd_namespace));
     return Done(context);
   }
   health::StageSnapshotPtr snapshot = deps_.health.Find(name);

@@ -48,7 +48,7 @@ class HealthCacheTest : public HealthFixture {
   }
 };
 
-TEST_F(HealthCacheTest, NothingIsJudgedBeforeEverySourceIsSynced) {
+TEST_F(HealthCacheTest, NothingIsEvaluatedBeforeEverySourceIsSynced) {
   PutApplication(Application("web"));
   PutStage(Stage("shop.prod", {"web"}));
   watches_.UpToDate();
@@ -62,6 +62,21 @@ TEST_F(HealthCacheTest, NothingIsJudgedBeforeEverySourceIsSynced) {
   EXPECT_THAT(Published(), ElementsAre("shop/prod"));
   EXPECT_TRUE(health_.ready());
   EXPECT_EQ(State("prod"), kHealthy);
+}
+
+// Between the two reads are not answered yet.
+TEST_F(HealthCacheTest, IsNotReadyWhenTheCachesAreFilledButWhenTheStagesAreEvaluated) {
+  PutApplication(Application("web"));
+  PutStage(Stage("shop.prod", {"web"}));
+  watches_.Sync();
+  EXPECT_EQ(watches_.caches.freshness.WhyNotSynced(), "");
+  EXPECT_EQ(health_.Find({"shop", "prod"}), nullptr);
+  EXPECT_FALSE(health_.ready());
+  EXPECT_EQ(health_.WhyNotReady(), "the health of the Stages is not evaluated yet");
+  health_.EvaluateDue();
+  EXPECT_NE(health_.Find({"shop", "prod"}), nullptr);
+  EXPECT_TRUE(health_.ready());
+  EXPECT_EQ(health_.WhyNotReady(), "");
 }
 
 TEST_F(HealthCacheTest, WithoutAnyStageItIsReadyToo) {
@@ -172,13 +187,13 @@ TEST_F(HealthCacheTest, AStageThatComesAndGoesIsTold) {
   EXPECT_THAT(Published(), IsEmpty());
 }
 
-TEST_F(HealthCacheTest, TheSameJudgementIsNotPublishedAgain) {
+TEST_F(HealthCacheTest, TheSameEvaluationIsNotPublishedAgain) {
   PutApplication(Application("web"));
   PutStage(Stage("shop.prod", {"web"}));
   Sync();
   const StageSnapshotPtr before = health_.Find({"shop", "prod"});
   json application = Application("web");
-  application["metadata"]["labels"] = {{"a", "b"}};  // a change that the judgement ignores
+  application["metadata"]["labels"] = {{"a", "b"}};  // a change that the evaluation ignores
   PutApplication(application);
   json stage = Stage("shop.prod", {"web"});
   stage["spec"]["supersededPromotions"] = {"0123456789abcdef"};
@@ -285,7 +300,7 @@ TEST_F(HealthCacheTest, StaleEvidenceIsUnknownAndHeals) {
   EXPECT_FALSE(health_.Show(health_.Find({"shop", "prod"})).stale);
 }
 
-TEST_F(HealthCacheTest, ASnapshotNotJudgedAgainYetIsNotShownHealthyWhenItIsStale) {
+TEST_F(HealthCacheTest, ASnapshotNotEvaluatedAgainYetIsNotShownHealthyWhenItIsStale) {
   PutApplication(Application("web"));
   PutStage(Stage("shop.prod", {"web"}));
   PutStage(Stage("shop.empty", {}));
@@ -304,7 +319,7 @@ TEST_F(HealthCacheTest, ASnapshotNotJudgedAgainYetIsNotShownHealthyWhenItIsStale
   EXPECT_THAT(listener_->heard, IsEmpty());
 }
 
-TEST_F(HealthCacheTest, ASnapshotJudgedStaleSaysSoUntilItIsJudgedAgain) {
+TEST_F(HealthCacheTest, ASnapshotEvaluatedStaleSaysSoUntilItIsEvaluatedAgain) {
   PutStage(Stage("shop.prod", {}));
   Sync();
   clock_.Advance(absl::Minutes(5));
@@ -418,7 +433,7 @@ TEST_F(HealthCacheTest, ListsPagesWhileStagesComeAndGo) {
   EXPECT_THAT(Listed(StageName{"shopping", "a"}, "shop", {}, 1), IsEmpty());
 }
 
-TEST_F(HealthCacheTest, JudgesTheChecksOfACallerAndHidesWhatIsNotItsOwn) {
+TEST_F(HealthCacheTest, EvaluatesTheChecksOfACallerAndHidesWhatIsNotItsOwn) {
   PutApplication(Application("web"));
   json foreign = Degraded("pay");
   foreign["metadata"]["annotations"]["kargo.akuity.io/authorized-stage"] = "pay:prod";
@@ -497,11 +512,11 @@ TEST_F(HealthCacheTest, TellsHowLongAChangeTook) {
   EXPECT_THAT(took, SizeIs(1));  // nothing was published
 }
 
-TEST_F(HealthCacheTest, ReadersAndTheJudgeGoOnAtOnce) {
+TEST_F(HealthCacheTest, ReadersAndTheEvaluationGoOnAtOnce) {
   for (int i = 0; i < 5; ++i) PutStage(Stage("shop.s" + std::to_string(i), {"web"}));
   Sync();
   base::Context context;
-  std::thread judge([&] { health_.Run(context); });
+  std::thread evaluation([&] { health_.Run(context); });
   std::vector<std::thread> readers;
   for (int t = 0; t < 2; ++t) {
     readers.emplace_back([&] {
@@ -517,7 +532,7 @@ TEST_F(HealthCacheTest, ReadersAndTheJudgeGoOnAtOnce) {
   for (std::thread& reader : readers) reader.join();
   context.Cancel();
   health_.FreshnessChanged();
-  judge.join();
+  evaluation.join();
   health_.EvaluateDue();
   EXPECT_EQ(State("s1"), kUnhealthy);
 }

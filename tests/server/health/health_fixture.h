@@ -88,7 +88,7 @@ class HealthFixture : public ::testing::Test {
   void DeleteApplication(json object) { watches_.DeleteApplication(Versioned(std::move(object))); }
   void DeleteStage(json object) { watches_.DeleteStage(Versioned(std::move(object))); }
 
-  // Judges and returns which Stages were published.
+  // Evaluates what is due and returns which Stages were published.
   std::vector<std::string> Published() {
     health_.EvaluateDue();
     return std::exchange(listener_->heard, {});

@@ -186,8 +186,8 @@ TEST_F(LeaderWorkTest, AStatusThatWasDueInAnOutageIsWrittenAfterIt) {
   Sync();
   work_.Begin();
   work_.DoDue(term_);
-  // The process was stopped, and this thread is the first to run again: the judge never learns that
-  // the evidence was stale for a moment.
+  // The process was stopped, and this thread is the first to run again: nothing is evaluated
+  // while the evidence is stale.
   clock_.Advance(WatchedCaches::kLimit + absl::Seconds(1));
   work_.DoDue(term_);
   EXPECT_EQ(StatusWrites(), 0U);
@@ -345,7 +345,7 @@ TEST_F(LeaderWorkTest, EachOperationHasItsTenSeconds) {
   EXPECT_EQ(Refreshes(), 1U);
 }
 
-TEST_F(LeaderWorkTest, AsksOnlyForWhatAuthorizesTheStageThatIsJudgedByIt) {
+TEST_F(LeaderWorkTest, AsksOnlyForWhatAuthorizesTheStageThatDependsOnIt) {
   struct Case {
     const char* name;
     json annotation;

@@ -38,6 +38,7 @@ class RandomChanges : public HealthFixture, public ::testing::WithParamInterface
     json application = Application(NameOf(i), NamespaceOf(i));
     // So that each is a change.
     application["metadata"]["labels"]["change"] = std::to_string(version_);
+    if (Chance(50)) return application;
     json& status = application["status"];
     status["sync"]["status"] = Any("Synced", "Synced", "Synced", "Synced", "OutOfSync", "");
     status["sync"]["revision"] = Any("v2", "v2", "v2", "v1");
@@ -213,10 +214,20 @@ class RandomChanges : public HealthFixture, public ::testing::WithParamInterface
 };
 
 TEST_P(RandomChanges, LeaveWhatAnEvaluationFromTheBeginningGives) {
+  std::vector<std::string> names;
+  for (int i = 0; i < kApplications; ++i) {
+    PutApplication(Application(NameOf(i), NamespaceOf(i)));
+    existing_.insert(i);
+    names.push_back(NamespaceOf(i) + "/" + NameOf(i));
+  }
   for (const auto& [stage, applications] : kStages) {
-    PutStage(stages_[stage] = RandomStage(stage, applications));
+    names.resize(static_cast<std::size_t>(applications));
+    PutStage(stages_[stage] = Stage(std::string("shop.") + stage, names));
   }
   Sync();
+  for (const auto& [stage, applications] : kStages) {
+    ASSERT_NO_FATAL_FAILURE(ExpectAsFromTheBeginning(stage));
+  }
   for (int round = 0; round < 1000; ++round) {
     for (int i = Roll(3); i >= 0; --i) ChangeSomething();
     health_.EvaluateDue();

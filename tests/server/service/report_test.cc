@@ -66,7 +66,7 @@ TEST_F(ReportTest, AReportMakesTheStageKnown) {
   EXPECT_EQ(Spec().at("promotion").at("reported"), true);
 
   // Known here at once, whatever the watch does.
-  Judge();
+  Evaluate();
   const health::StageSnapshotPtr snapshot = health_.Find({"team-a", "prod"});
   ASSERT_NE(snapshot, nullptr);
   EXPECT_EQ(snapshot->state, v1::HEALTH_STATE_UNKNOWN);
@@ -104,7 +104,7 @@ TEST_F(ReportTest, AnIndicatorIsSetReplacedAndRemoved) {
   EXPECT_EQ(Spec().at("indicators")[0].at("expireTime"),
             absl::FormatTime("%Y-%m-%dT%H:%M:%SZ", clock_.Now() + absl::Seconds(90),
                              absl::UTCTimeZone()));
-  Judge();
+  Evaluate();
   EXPECT_EQ(health_.Find({"team-a", "prod"})->state, v1::HEALTH_STATE_UNHEALTHY);
 
   indicator_.set_state(v1::HEALTH_STATE_HEALTHY);
@@ -114,7 +114,7 @@ TEST_F(ReportTest, AnIndicatorIsSetReplacedAndRemoved) {
   ASSERT_THAT(Spec().at("indicators"), SizeIs(1));
   EXPECT_EQ(Spec().at("indicators")[0].at("state"), "Healthy");
   EXPECT_EQ(Spec().at("indicators")[0].count("expireTime"), 0u);
-  Judge();
+  Evaluate();
   EXPECT_EQ(health_.Find({"team-a", "prod"})->state, v1::HEALTH_STATE_HEALTHY);
 
   indicator_.set_state(v1::HEALTH_STATE_UNSPECIFIED);

@@ -200,7 +200,7 @@ struct ServiceSetup {
 };
 
 // The service over a real connection, wired as the program does it, on a fake API server. The
-// caches are empty and not filled, nothing is judged but by Judge(), and no time wakes a parked
+// caches are empty and not filled, nothing is evaluated but by Evaluate(), and no time wakes a parked
 // call.
 class ServiceTest : public ::testing::Test {
  protected:
@@ -316,9 +316,9 @@ class ServiceTest : public ::testing::Test {
   // All watches have brought everything.
   void Fill() {
     watched_.Sync();
-    Judge();
+    Evaluate();
   }
-  void Judge() { health_.EvaluateDue(); }
+  void Evaluate() { health_.EvaluateDue(); }
 
   // Shut down first, so that no call still writes.
   std::vector<nlohmann::json> LogLines() {

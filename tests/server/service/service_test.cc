@@ -454,7 +454,7 @@ TEST_F(ServiceTest, BytesThatAreNoMessageAreToldByEveryMethod) {
 TEST_F(ServiceTest, EveryMethodSendsTheRequestIdBack) {
   Fill();
   PutStage("team-a", "prod", Indicator("Healthy"));
-  Judge();
+  Evaluate();
   const auto id_of = [](const grpc::ClientContext& context) {
     const auto found = context.GetServerInitialMetadata().find("x-request-id");
     return found == context.GetServerInitialMetadata().end()
