@@ -17,8 +17,8 @@ namespace gantry::cache {
 
 // How recent what the watches have brought is, so that nothing is vouched for on old evidence. Each
 // watch is a source of its own: an Application's evidence is as fresh as the watch of its
-// namespace. Age is computed when it is asked for, by a clock that also runs while the process or the
-// machine is stopped.
+// namespace. Age is computed when it is asked for, by a clock that also runs while the process or
+// the machine is stopped.
 //
 // Owned by the wiring, which adds all sources before anything else is called; after that any
 // thread, without a lock.

@@ -25,8 +25,8 @@ google::protobuf::Timestamp ToProto(absl::Time time) {
   return TimeUtil::NanosecondsToTimestamp(absl::ToUnixNanos(time));
 }
 
-// What gRPC does for one slice costs as much as copying this much does, measured with a list of a
-// thousand Stages: smaller pieces are put together in blocks.
+// A slice costs gRPC some work whatever its size: a list of a thousand Stages of 460 bytes each took
+// twice the instructions with a slice for each as with the bytes copied together into blocks.
 constexpr std::size_t kMinSliceBytes = 2048;
 constexpr std::size_t kBlockBytes = 16384;
 
@@ -37,19 +37,27 @@ grpc::Slice SliceSharing(const SharedBytes& piece) {
   return {const_cast<char*>(piece->data()), piece->size(), let_go, new SharedBytes(piece)};
 }
 
+// A block as a slice that owns it.
+grpc::Slice SliceOwning(std::string block) {
+  auto* const owned = new std::string(std::move(block));
+  const auto let_go = [](void* kept) { delete static_cast<std::string*>(kept); };
+  return {owned->data(), owned->size(), let_go, owned};
+}
+
 // The snapshots, and `rest`: a message of the fields that do not come from them.
 grpc::ByteBuffer Join(const std::vector<StageSnapshotPtr>& snapshots,
                       const google::protobuf::Message& rest) {
   std::vector<grpc::Slice> slices;
   std::string block;
   const auto end_block = [&] {
-    if (!block.empty()) slices.emplace_back(block);
-    block.clear();
+    if (!block.empty()) slices.push_back(SliceOwning(std::exchange(block, {})));
   };
   for (const StageSnapshotPtr& snapshot : snapshots) {
     for (const SharedBytes& piece : snapshot->pieces) {
       if (piece->size() < kMinSliceBytes) {
         if (block.size() + piece->size() > kBlockBytes) end_block();
+        // A single small Stage does not need a whole block.
+        if (block.empty() && snapshots.size() > 1) block.reserve(kBlockBytes);
         block += *piece;
       } else {
         end_block();
