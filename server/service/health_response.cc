@@ -25,8 +25,8 @@ google::protobuf::Timestamp ToProto(absl::Time time) {
   return TimeUtil::NanosecondsToTimestamp(absl::ToUnixNanos(time));
 }
 
-// A slice costs gRPC some work whatever its size: a list of a thousand Stages of 460 bytes each took
-// twice the instructions with a slice for each as with the bytes copied together into blocks.
+// A slice costs gRPC some work whatever its size: a list of a thousand Stages of 460 bytes each
+// took twice the instructions with a slice for each as with the bytes copied together into blocks.
 constexpr std::size_t kMinSliceBytes = 2048;
 constexpr std::size_t kBlockBytes = 16384;
 
