@@ -87,10 +87,10 @@ int Main(const std::vector<std::string>& arguments) {
       options::Parse(arguments, FromEnvironment, isatty(STDERR_FILENO) == 1);
   if (!parsed.options) {
     std::fputs(parsed.text.c_str(), stdout);
-    for (const std::string& mistake : parsed.mistakes) {
-      std::fprintf(stderr, "gantry-server: %s\n", mistake.c_str());
+    for (const std::string& usage_error : parsed.usage_errors) {
+      std::fprintf(stderr, "gantry-server: %s\n", usage_error.c_str());
     }
-    return parsed.mistakes.empty() ? EXIT_SUCCESS : kExitBadOptions;
+    return parsed.usage_errors.empty() ? EXIT_SUCCESS : kExitBadOptions;
   }
   const Logger log =
       observability::MakeLogger(parsed.options->log_format, parsed.options->log_level);

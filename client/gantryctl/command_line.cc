@@ -12,6 +12,8 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "base/durations.h"
+#include "base/text.h"
 #include "client/gantryctl/help_text.h"
 #include "client/gantryctl/text.h"
 #include "gantry/client/connection.h"
@@ -45,9 +47,7 @@ using FlagList = std::vector<Flag<Flags>>;
 using Given = std::map<std::string, std::string>;
 using Mistakes = std::vector<std::string>;
 
-std::string Quoted(const std::string& found) {
-  return absl::StrCat("\"", CutTo(Printable(found), 100), "\"");
-}
+std::string Quoted(const std::string& found) { return base::Quote(found, 100); }
 
 template <typename Flags>
 Setter<Flags> SetText(std::string Flags::*member) {
@@ -106,7 +106,7 @@ std::optional<std::string> SetToken(const std::string& text, Flags& flags) {
 
 template <typename Flags>
 std::optional<std::string> SetTimeout(const std::string& text, Flags& flags) {
-  const std::optional<absl::Duration> duration = ParseGoDuration(text);
+  const std::optional<absl::Duration> duration = base::ParseGoDuration(text);
   if (!duration || *duration <= absl::ZeroDuration() || *duration > absl::Hours(24 * 30)) {
     return "a duration above zero and up to 720h with its unit, such as 90s, 5m or 1h30m";
   }
@@ -115,7 +115,7 @@ std::optional<std::string> SetTimeout(const std::string& text, Flags& flags) {
 }
 
 std::optional<std::string> SetTtl(const std::string& text, ReportIndicatorFlags& flags) {
-  const std::optional<absl::Duration> duration = ParseGoDuration(text);
+  const std::optional<absl::Duration> duration = base::ParseGoDuration(text);
   if (!duration || *duration <= absl::ZeroDuration() || *duration > absl::Hours(24 * 3650)) {
     return "a duration above zero and up to 87600h with its unit, such as 90s, 10m or 24h";
   }
@@ -672,7 +672,7 @@ class Parser {
     const std::vector<std::string> extras = command.app->remaining();
     for (const std::string& extra : extras) {
       if (!extra.empty() && extra[0] == '-') continue;
-      const std::vector<std::string> near = NearNames(extra, names);
+      const std::vector<std::string> near = base::NearNames(extra, names);
       mistakes.push_back(absl::StrCat(
           "There is no command ", Quoted(extra), "; ",
           near.empty() ? "" : absl::StrCat("did you mean ", absl::StrJoin(near, " or "), "? "),

@@ -27,6 +27,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/time/clock.h"
+#include "base/text.h"
 #include "client/gantryctl/text.h"
 
 namespace gantry::gantryctl {
@@ -168,8 +169,7 @@ const std::string& Http2Preface() {
 std::string TimeOf(const ASN1_TIME* time) {
   tm utc{};
   if (ASN1_TIME_to_tm(time, &utc) != 1) return "an unknown time";
-  return absl::FormatTime("%Y-%m-%dT%H:%M:%SZ", absl::FromTM(utc, absl::UTCTimeZone()),
-                          absl::UTCTimeZone());
+  return base::UtcTime(absl::FromTM(utc, absl::UTCTimeZone()));
 }
 
 std::string NameOf(X509_NAME* name) {

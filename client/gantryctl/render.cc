@@ -14,6 +14,7 @@
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_replace.h"
 #include "absl/time/time.h"
+#include "base/durations.h"
 #include "client/gantryctl/text.h"
 #include "client/gantryctl/yaml.h"
 #include "gantry/client/errors.h"
@@ -174,8 +175,8 @@ std::string RenderTable(const v1::RunStepResponse& response, bool dry_run, const
   if (!response.message().empty()) text += Labelled("Message:", response.message());
   if (response.has_retry_after() && !dry_run) {
     text += Labelled("Retry after:",
-                     FormatGoDuration(absl::Seconds(response.retry_after().seconds()) +
-                                      absl::Nanoseconds(response.retry_after().nanos())));
+                     base::FormatGoDuration(absl::Seconds(response.retry_after().seconds()) +
+                                            absl::Nanoseconds(response.retry_after().nanos())));
   }
 
   if (look.wide) {
@@ -297,7 +298,7 @@ std::string RenderRefusal(const absl::Status& error, const std::string& address)
 std::string RenderUnreachable(const absl::Status& error, const std::string& address,
                               absl::Duration elapsed) {
   return absl::StrCat("no Gantry service answers at ", address, ", tried for ",
-                      FormatGoDuration(elapsed), ": ", ErrorLine(error), "\n");
+                      base::FormatGoDuration(elapsed), ": ", ErrorLine(error), "\n");
 }
 
 std::string RenderCallFailure(const absl::Status& error, const std::string& address,
@@ -310,14 +311,14 @@ std::string RenderCallFailure(const absl::Status& error, const std::string& addr
   if (absl::IsUnavailable(error) || absl::IsResourceExhausted(error) ||
       absl::IsDeadlineExceeded(error)) {
     return absl::StrCat("the service at ", address, " could not ", doing, " within ",
-                        FormatGoDuration(elapsed), ": ", ErrorLine(error),
+                        base::FormatGoDuration(elapsed), ": ", ErrorLine(error),
                         "\nTry again, or with a longer --timeout.\n");
   }
   return RenderRefusal(error, address);
 }
 
 std::string RenderFailure(const client::RunStepResult& result, const std::string& address) {
-  const std::string elapsed = FormatGoDuration(result.elapsed);
+  const std::string elapsed = base::FormatGoDuration(result.elapsed);
   switch (result.ending) {
     case client::Ending::kVerdict:
       return "";

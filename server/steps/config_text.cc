@@ -2,11 +2,11 @@
 #include "server/steps/config_text.h"
 
 #include <algorithm>
-#include <array>
 #include <cmath>
 #include <cstdint>
 
 #include "absl/strings/ascii.h"
+#include "base/strings.h"
 #include "base/text.h"
 #include "base/utf8.h"
 
@@ -24,31 +24,6 @@ std::string DescribeNumber(const nlohmann::json& number) {
     return std::to_string(static_cast<int64_t>(value));
   }
   return number.dump();
-}
-
-// How many characters to insert, delete, replace or swap with their neighbor to come from `a` to
-// `b`, letter case aside. Both are short.
-size_t TypingErrors(std::string_view a, std::string_view b) {
-  std::vector<size_t> before_last(b.size() + 1);
-  std::vector<size_t> last(b.size() + 1);
-  std::vector<size_t> row(b.size() + 1);
-  for (size_t j = 0; j <= b.size(); ++j) row[j] = j;
-  const auto same = [&](size_t i, size_t j) {
-    return absl::ascii_tolower(static_cast<unsigned char>(a[i])) ==
-           absl::ascii_tolower(static_cast<unsigned char>(b[j]));
-  };
-  for (size_t i = 1; i <= a.size(); ++i) {
-    before_last.swap(last);
-    last.swap(row);
-    row[0] = i;
-    for (size_t j = 1; j <= b.size(); ++j) {
-      row[j] = std::min({last[j] + 1, row[j - 1] + 1, last[j - 1] + (same(i - 1, j - 1) ? 0 : 1)});
-      if (i > 1 && j > 1 && same(i - 1, j - 2) && same(i - 2, j - 1)) {
-        row[j] = std::min(row[j], before_last[j - 2] + 1);
-      }
-    }
-  }
-  return row[b.size()];
 }
 
 }  // namespace
@@ -81,6 +56,7 @@ std::string DescribeValue(const nlohmann::json& value) {
 
 std::optional<std::string> NearestWord(std::string_view word,
                                        const std::vector<std::string>& candidates) {
+  const std::string lower = absl::AsciiStrToLower(base::ToAbsl(word));
   const std::string* nearest = nullptr;
   size_t least = 0;
   bool tie = false;
@@ -90,7 +66,7 @@ std::optional<std::string> NearestWord(std::string_view word,
     // A few errors in a short word make another word.
     const size_t allowed = shorter < 3 ? 0 : shorter < 5 ? 1 : 2;
     if (longer - shorter > allowed) continue;
-    const size_t errors = TypingErrors(word, candidate);
+    const size_t errors = base::EditDistance(lower, absl::AsciiStrToLower(candidate));
     if (errors > allowed) continue;
     if (nearest == nullptr || errors < least) {
       nearest = &candidate;

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "base/text.h"
 #include "server/kubernetes/api/error.h"
 #include "tests/server/service/service_fixture.h"
 
@@ -102,8 +103,7 @@ TEST_F(ReportTest, AnIndicatorIsSetReplacedAndRemoved) {
   EXPECT_EQ(Spec().at("indicators")[0].at("state"), "Unhealthy");
   EXPECT_EQ(Spec().at("indicators")[0].at("message"), "3 of 9 failed");
   EXPECT_EQ(Spec().at("indicators")[0].at("expireTime"),
-            absl::FormatTime("%Y-%m-%dT%H:%M:%SZ", clock_.Now() + absl::Seconds(90),
-                             absl::UTCTimeZone()));
+            base::UtcTime(clock_.Now() + absl::Seconds(90)));
   Judge();
   EXPECT_EQ(health_.Find({"team-a", "prod"})->state, v1::HEALTH_STATE_UNHEALTHY);
 
