@@ -65,11 +65,13 @@ argocd() {
 run_suite() {
   case "$1" in
     lint)
-      phase "lint: contract, format, scripts, includes"
+      phase "lint: contract, format, scripts, includes, lengths"
       tools/lint-proto.sh
       tools/check-format.sh
       tools/check-includes.py --self-test
       tools/check-includes.py
+      tools/check-lengths.py --self-test
+      tools/check-lengths.py
       ;;
     tidy)
       phase "tidy: clang-tidy"

@@ -16,7 +16,7 @@
 #include "absl/time/time.h"
 #include "base/durations.h"
 #include "client/gantryctl/text.h"
-#include "client/gantryctl/yaml.h"
+#include "client/gantryctl/yaml_scalars.h"
 #include "gantry/client/errors.h"
 
 namespace gantry::gantryctl {

@@ -56,12 +56,12 @@ absl::Status App::StartService() {
   service::ServiceLimits limits;
   limits.max_wait = options_.max_wait;
   limits.argocd_namespace = options_.argocd_namespace;
-  service_.emplace(service::PromotionStepServiceImpl::Dependencies{
-                       components_->registry(), workers_, components_->parked(),
-                       components_->stages(), components_->health(), base::SystemClock(),
-                       base::SystemRandom(), base::SystemSleeper(),
-                       [this](const service::StepEnd& end) { CountStep(end, metrics_); }},
-                   limits, log_);
+  service_.emplace(
+      service::PromotionStepServiceImpl::Dependencies{
+          components_->registry(), workers_, components_->parked(), components_->stages(),
+          components_->health(), base::SystemClock(), base::SystemRandom(), base::SystemSleeper(),
+          [this](const service::StepEnd& end) { CountStep(end, metrics_); }},
+      limits, log_);
   service::ServerOptions server_options;
   server_options.host = options_.listen.host;
   server_options.port = options_.listen.port;

@@ -68,9 +68,9 @@ Components::Components(const options::Options& options, Clusters clusters,
       health_({caches_, base::SystemClock(),
                [&metrics](absl::Duration took) { metrics.propagation().Observe(took); }}),
       parked_(caches_),
-      leader_work_({health_, caches_, stages_, *clusters_.argocd, caches_.applications,
-                    base::SystemClock()},
-                   log),
+      leader_work_(
+          {health_, caches_, stages_, *clusters_.argocd, caches_.applications, base::SystemClock()},
+          log),
       elector_(*clusters_.stages_client, ElectorOptions(clusters_.stage_namespace, log)) {
   AddListeners();
   AddSteps(options);

@@ -12,12 +12,9 @@ TEST(TextTest, QuotesWhatAReaderWouldNotSee) {
     std::string text;
     std::string quoted;
   } cases[] = {
-      {"Plain", "two words", R"("two words")"},
-      {"Empty", "", R"("")"},
-      {"Quotes", R"(a"b\c)", R"("a\"b\\c")"},
-      {"Controls", "a\nb\x1b", R"("a\nb\u001b")"},
-      {"NotUtf8", "a\xff", R"("a\xff")"},
-      {"NoBreakSpace", "a\u00a0b", R"("a\u00a0b")"},
+      {"Plain", "two words", R"("two words")"}, {"Empty", "", R"("")"},
+      {"Quotes", R"(a"b\c)", R"("a\"b\\c")"},   {"Controls", "a\nb\x1b", R"("a\nb\u001b")"},
+      {"NotUtf8", "a\xff", R"("a\xff")"},       {"NoBreakSpace", "a\u00a0b", R"("a\u00a0b")"},
       {"Letters", "prød", "\"prød\""},
   };
   for (const auto& test : cases) {

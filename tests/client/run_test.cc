@@ -185,7 +185,7 @@ TEST_F(RunTest, ADryRunAsksOnceAndShowsThePatches) {
   EXPECT_EQ(RunStep({{Answer(v1::STEP_STATUS_ERRORED)}}, {"--dry-run", "step.yaml"}), kExitFailed);
 }
 
-TEST_F(RunTest, MistakesInTheFileAreToldWithTheirPlaces) {
+TEST_F(RunTest, ErrorsInTheFileAreToldWithTheirPlaces) {
   file_ = "uses: argocd-update\nif: x\nconfig: {a: '${{ b }}'}\n";
   EXPECT_EQ(RunStep({{Answer(v1::STEP_STATUS_SUCCEEDED)}}), kExitUsage);
   EXPECT_THAT(err_, HasSubstr("gantryctl: step.yaml:2:1: `if` is a condition"));
@@ -236,7 +236,7 @@ TEST_F(RunTest, AVerdictThatCannotBePrintedIsNoSuccess) {
   EXPECT_THAT(err_, HasSubstr("standard output cannot be written; the verdict is: SUCCEEDED"));
 }
 
-TEST_F(RunTest, MistakesOnTheCommandLineAreToldAndNothingIsDone) {
+TEST_F(RunTest, UsageErrorsAreToldAndNothingIsDone) {
   EXPECT_EQ(RunStep({{Answer(v1::STEP_STATUS_SUCCEEDED)}}, {"--frob", "step.yaml"}), kExitUsage);
   EXPECT_THAT(err_, HasSubstr("gantryctl: There is no flag \"--frob\""));
   EXPECT_THAT(connection_->requests, IsEmpty());

@@ -219,7 +219,7 @@ INSTANTIATE_TEST_SUITE_P(
         UsageError{"ControlCharacters", {"--listen=a\nb"}, "--listen is \"a\\nb\"" + kAddress},
         UsageError{"LongValueIsCut",
                    {"--listen=" + std::string(200, 'a')},
-                   "--listen is \"" + std::string(100, 'a') + "...\"" + kAddress},
+                   "--listen is \"" + std::string(100, 'a') + "…\"" + kAddress},
         UsageError{"BareNumberAsDuration",
                    {"--drain-timeout=90"},
                    "--drain-timeout is \"90\"" + kShortDuration},
