@@ -17,7 +17,7 @@ PromotionStepServiceImpl::PromotionStepServiceImpl(Dependencies dependencies, Se
       reports_({deps_.stages, deps_.workers, deps_.clock, deps_.random, deps_.sleeper,
                 limits.default_deadline},
                admission_),
-      step_kinds_(deps_.registry, admission_) {}
+      step_kind_reads_(deps_.registry, admission_) {}
 
 void PromotionStepServiceImpl::StartDraining() {
   admission_.calls().StartDraining();
@@ -63,7 +63,7 @@ grpc::ServerUnaryReactor* PromotionStepServiceImpl::ReportIndicator(
 grpc::ServerUnaryReactor* PromotionStepServiceImpl::ListStepKinds(
     grpc::CallbackServerContext* context, const grpc::ByteBuffer* bytes,
     grpc::ByteBuffer* response) {
-  return step_kinds_.List(context, *bytes, response);
+  return step_kind_reads_.List(context, *bytes, response);
 }
 
 }  // namespace gantry::service

@@ -20,7 +20,7 @@
 #include "server/service/health_reads.h"
 #include "server/service/reports.h"
 #include "server/service/run_step_call.h"
-#include "server/service/step_kinds.h"
+#include "server/service/step_kind_reads.h"
 #include "server/service/steps.h"
 #include "server/service/watches.h"
 #include "server/stages/stage_store.h"
@@ -113,7 +113,7 @@ class PromotionStepServiceImpl final : public PromotionStepServiceMethods {
   HealthReads health_reads_;
   Watches watches_;
   Reports reports_;
-  StepKinds step_kinds_;
+  StepKindReads step_kind_reads_;
 };
 
 }  // namespace gantry::service

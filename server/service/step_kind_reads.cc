@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "server/service/step_kinds.h"
+#include "server/service/step_kind_reads.h"
 
 #include <google/protobuf/util/json_util.h>
 #include <google/protobuf/util/time_util.h>
@@ -33,14 +33,14 @@ v1::ListStepKindsResponse Kinds(const steps::StepRegistry& registry) {
 
 }  // namespace
 
-StepKinds::StepKinds(const steps::StepRegistry& registry, Admission& admission)
+StepKindReads::StepKindReads(const steps::StepRegistry& registry, Admission& admission)
     : admission_(admission) {
   SerializeTo(Kinds(registry), &kinds_);
 }
 
-grpc::ServerUnaryReactor* StepKinds::List(grpc::CallbackServerContext* context,
-                                          const grpc::ByteBuffer& bytes,
-                                          grpc::ByteBuffer* response) {
+grpc::ServerUnaryReactor* StepKindReads::List(grpc::CallbackServerContext* context,
+                                              const grpc::ByteBuffer& bytes,
+                                              grpc::ByteBuffer* response) {
   const auto call = admission_.Admit<v1::ListStepKindsRequest>(
       context, bytes, "ListStepKinds", [](const v1::ListStepKindsRequest& /*request*/) {
         return std::vector<base::ErrorInfo::FieldViolation>();

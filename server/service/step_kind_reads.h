@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-#ifndef GANTRY_SERVER_SERVICE_STEP_KINDS_H_
-#define GANTRY_SERVER_SERVICE_STEP_KINDS_H_
+#ifndef GANTRY_SERVER_SERVICE_STEP_KIND_READS_H_
+#define GANTRY_SERVER_SERVICE_STEP_KIND_READS_H_
 
 #include <grpcpp/server_context.h>
 #include <grpcpp/support/byte_buffer.h>
@@ -13,10 +13,10 @@ namespace gantry::service {
 
 // ListStepKinds. The kinds never change, so the response is built once. Owned by the service; any
 // thread.
-class StepKinds {
+class StepKindReads {
  public:
   // `registry` has all kinds already.
-  StepKinds(const steps::StepRegistry& registry, Admission& admission);
+  StepKindReads(const steps::StepRegistry& registry, Admission& admission);
 
   grpc::ServerUnaryReactor* List(grpc::CallbackServerContext* context,
                                  const grpc::ByteBuffer& bytes, grpc::ByteBuffer* response);
@@ -28,4 +28,4 @@ class StepKinds {
 
 }  // namespace gantry::service
 
-#endif  // GANTRY_SERVER_SERVICE_STEP_KINDS_H_
+#endif  // GANTRY_SERVER_SERVICE_STEP_KIND_READS_H_
