@@ -200,7 +200,7 @@ Flag<Flags> TimeoutFlag() {
   return {"--timeout",
           "--timeout",
           "DURATION",
-          absl::StrCat("How long to try while the service cannot answer.\n", kUnreachableHelp),
+          absl::StrCat("How long to try while the service cannot respond.\n", kUnreachableHelp),
           "30s",
           "GANTRY_TIMEOUT",
           true,
@@ -236,8 +236,8 @@ FlagList<RunStepFlags> FlagsOfRunStep() {
        "The file that holds the step; - for standard input. Can be given\nwithout the flag.", "",
        "", false, SetText(&F::file)},
       {"--dry-run", "--dry-run", "",
-       "Show what the step would write, and write nothing. One answer, no waiting.", "", "", false,
-       SetSwitch(&F::dry_run), Kind::kSwitch},
+       "Show what the step would write, and write nothing. One response, no waiting.", "", "",
+       false, SetSwitch(&F::dry_run), Kind::kSwitch},
       {"FILE", "The step file", "FILE", "The file that holds the step; - for standard input.", "",
        "", false,
        [](const std::string& text, F& flags) -> std::optional<std::string> {
@@ -257,7 +257,8 @@ FlagList<HealthFlags> FlagsOfHealth() {
   using Kind = Flag<F>::Kind;
   return WithServiceFlags<F>({
       {"--timeout", "--timeout", "DURATION",
-       "How long to try while the service cannot answer, 30s by default. With\n--watch how long to "
+       "How long to try while the service cannot respond, 30s by default. With\n--watch how long "
+       "to "
        "watch, without end by default; with --wait-for how\nlong to wait, 5m by default. " +
            std::string(kUnreachableHelp),
        "", "GANTRY_TIMEOUT", false, SetTimeout<F>},
@@ -304,7 +305,7 @@ FlagList<ReportIndicatorFlags> FlagsOfReportIndicator() {
   return WithServiceFlags<F>({
       {"--project", "--project", "PROJECT", "The project of the Stage.", "", "GANTRY_PROJECT", true,
        SetText(&F::project)},
-      {"--stage", "--stage", "STAGE", "The Stage that is judged.", "", "GANTRY_STAGE", true,
+      {"--stage", "--stage", "STAGE", "The Stage that it is about.", "", "GANTRY_STAGE", true,
        SetText(&F::stage)},
       {"--name", "--name", "NAME", "The name of the indicator, unique in its Stage.", "", "", true,
        SetText(&F::name)},

@@ -70,7 +70,7 @@ std::vector<std::string> StageRow(const v1::StageHealth& health, const Look& loo
     return {health.project(),      health.stage(), StateWord(health.state()),
             PromotionCell(health), since,          IssuesCell(health, look)};
   }
-  // While a promotion runs the Applications are not judged.
+  // While a promotion runs the Applications are not evaluated.
   const bool promoting = health.promotion().phase() == v1::PROMOTION_PHASE_RUNNING;
   return {health.project(),
           health.stage(),
@@ -141,7 +141,7 @@ std::string RenderStage(const v1::StageHealth& health, const Look& look) {
   std::string text = Table(StageHeader(look), {StageRow(health, look)}, StatePainter(look));
 
   if (!health.applications().empty()) {
-    // Then the Applications are not judged.
+    // Then the Applications are not evaluated.
     const bool promoting = health.promotion().phase() == v1::PROMOTION_PHASE_RUNNING;
     std::vector<std::vector<std::string>> rows;
     for (const v1::ApplicationHealth& application : health.applications()) {

@@ -278,11 +278,12 @@ Finding Probe(const ServiceFlags& flags, const TlsMaterial& material, absl::Dura
   for (const std::string& bytes : {Http2Preface(), std::string("GET / HTTP/1.0\r\n\r\n")}) {
     Socket socket(limit);
     if (const std::optional<FindingKind> kind = socket.Connect(*addresses)) return {*kind, ""};
-    const std::string answer = socket.Exchange(bytes);
-    silent = silent && answer.empty();
-    if (absl::StartsWith(answer, "HTTP/1.")) return {FindingKind::kHttp1, ""};
+    const std::string received = socket.Exchange(bytes);
+    silent = silent && received.empty();
+    if (absl::StartsWith(received, "HTTP/1.")) return {FindingKind::kHttp1, ""};
     // A frame of type SETTINGS on stream 0.
-    if (answer.size() >= 9 && answer[3] == '\x04' && answer.substr(5, 4) == std::string(4, '\0')) {
+    if (received.size() >= 9 && received[3] == '\x04' &&
+        received.substr(5, 4) == std::string(4, '\0')) {
       return {FindingKind::kPlaintext, ""};
     }
   }

@@ -98,7 +98,7 @@ class TerminalProgress : public Progress {
 
 std::string ProgressLine(const client::RunStepProgress& progress, const std::string& address) {
   if (progress.error != nullptr) {
-    return absl::StrCat(progress.service_answered ? std::string("the service cannot judge yet")
+    return absl::StrCat(progress.service_answered ? std::string("the service cannot tell yet")
                                                   : absl::StrCat("nothing answers at ", address),
                         ", trying again: ", ErrorLine(*progress.error));
   }

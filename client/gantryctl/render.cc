@@ -231,7 +231,7 @@ absl::StatusOr<std::string> RenderJson(const google::protobuf::Message& message,
   const auto status = google::protobuf::util::MessageToJsonString(message, &json, options);
   if (!status.ok()) {
     return absl::InternalError(
-        absl::StrCat("the answer cannot be written as JSON: ", status.ToString()));
+        absl::StrCat("the response cannot be written as JSON: ", status.ToString()));
   }
   if (json.empty() || json.back() != '\n') json += '\n';
   return json;
@@ -245,7 +245,7 @@ absl::StatusOr<std::string> RenderYaml(const google::protobuf::Message& message)
 
 absl::StatusOr<std::string> JsonToYaml(const std::string& json) {
   const std::optional<OrderedJson> parsed = ParseJson(json);
-  if (!parsed) return absl::InternalError("the answer's JSON cannot be read back");
+  if (!parsed) return absl::InternalError("the response's JSON cannot be read back");
   std::string yaml;
   AppendYaml(*parsed, 0, yaml);
   return yaml;
@@ -328,7 +328,7 @@ std::string RenderFailure(const client::RunStepResult& result, const std::string
 
     case client::Ending::kTimedOut:
       if (!result.error.ok()) {
-        return absl::StrCat("the service could not judge the step within ", elapsed, ": ",
+        return absl::StrCat("the service could not evaluate the step within ", elapsed, ": ",
                             ErrorLine(result.error), LastKnown(result),
                             "\nWhat has begun goes on in the cluster. Run the same command again "
                             "to learn how it ends.\n");

@@ -13,7 +13,7 @@ namespace {
 
 constexpr char kReporting[] = "record the report";
 
-// The service answers a report with nothing.
+// The response to a report is empty.
 int PrintDone(OutputFormat output, const std::string& sentence, const World& world) {
   const bool for_people = output == OutputFormat::kTable || output == OutputFormat::kWide;
   return Print(for_people ? absl::StrCat(sentence, "\n") : std::string("{}\n"), world)

@@ -156,9 +156,9 @@ int Run(const std::vector<std::string>& arguments, const World& world) {
   if (command.report_promotion) return ReportPromotion(*command.report_promotion, world);
   if (command.report_indicator) return ReportIndicator(*command.report_indicator, world);
   if (command.complete) {
-    const std::string answer =
+    const std::string candidates =
         RenderCompletion(command.complete->completion, NamesFor(*command.complete, world));
-    return answer.empty() || world.write_out(answer) ? kExitSucceeded : kExitFailed;
+    return candidates.empty() || world.write_out(candidates) ? kExitSucceeded : kExitFailed;
   }
   for (const std::string& usage_error : command.usage_errors) {
     world.write_err(absl::StrCat("gantryctl: ", usage_error, "\n"));

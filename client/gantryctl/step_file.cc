@@ -59,7 +59,7 @@ class StepReader {
       } else if (entry.key == "if") {
         if (given) {
           AddError(entry.line, entry.column,
-                   "`if` is a condition that only an orchestrator like Kargo can judge; decide "
+                   "`if` is a condition that only an orchestrator like Kargo can evaluate; decide "
                    "yourself whether to run the step, and remove it");
         }
       } else if (entry.key == "task") {

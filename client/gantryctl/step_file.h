@@ -37,7 +37,7 @@ struct StepFile {
 //
 // A key with the value null counts as not given. Everything else is an error, and so are several
 // steps, and expressions (${{ ... }}): only Kargo can evaluate them. Whether `config` fits the step
-// is for the service to judge.
+// is for the service to check.
 StepFile ParseStepFile(const std::string& text);
 
 }  // namespace gantry::gantryctl

@@ -115,7 +115,7 @@ TEST_F(RunTest, TheResultAloneGoesToStandardOutput) {
             kExitSucceeded);
   EXPECT_EQ(nlohmann::json::parse(out_).at("status"), "STEP_STATUS_SUCCEEDED");
   EXPECT_EQ(err_,
-            "[0s] the service cannot judge yet, trying again: UNAVAILABLE "
+            "[0s] the service cannot tell yet, trying again: UNAVAILABLE "
             "(KUBERNETES_UNREACHABLE): the Kubernetes API cannot be reached\n"
             "[0s] RUNNING (OPERATION_RUNNING): an operation runs\n");
 }
@@ -136,7 +136,7 @@ TEST_F(RunTest, AtTheTimeoutTheLatestAnswerIsTheResult) {
 TEST_F(RunTest, AtTheTimeoutWithoutAnAnswerThereIsNoResult) {
   EXPECT_EQ(RunStep({{KubernetesDown()}}, {"--timeout", "15s", "step.yaml"}), kExitStillRunning);
   EXPECT_EQ(out_, "");
-  EXPECT_THAT(err_, HasSubstr("could not judge the step within 15s"));
+  EXPECT_THAT(err_, HasSubstr("could not evaluate the step within 15s"));
 }
 
 TEST_F(RunTest, AnUnreachableServiceIsGivenUpLongBeforeTheTimeout) {

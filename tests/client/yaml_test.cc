@@ -187,7 +187,7 @@ INSTANTIATE_TEST_SUITE_P(
         {"StrayEnd", "}", 1, 1, "this is no YAML"},
         {"LoneSurrogate", R"({"a": "\ud83d"})", 1, 14, "this is no YAML"},
         {"ControlCharactersAreShownHarmless", "\x1b[m: 1\n\x1b[m: 2\n", 2, 1,
-         "the key \"\\x1b[m\""},
+         "the key \"\\u001b[m\""},
     }),
     [](const auto& test) { return test.param.name; });
 

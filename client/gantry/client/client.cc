@@ -86,9 +86,9 @@ absl::StatusOr<v1::ListStageHealthResponse> Client::ListStageHealth(
     }
     if (page->next_page_token().empty()) return all;
     if (page->next_page_token() == request.page_token()) {
-      return absl::InternalError(absl::StrCat(
-          "the service answers a page of Stages with the token of that same page, after ",
-          all.stages_size(), " Stages; expected the token of the next page, or none"));
+      return absl::InternalError(
+          absl::StrCat("the response to a page of Stages has the token of that same page, after ",
+                       all.stages_size(), " Stages; expected the token of the next page, or none"));
     }
     request.set_page_token(page->next_page_token());
   }

@@ -19,7 +19,7 @@ absl::Duration ToDuration(const google::protobuf::Duration& duration) {
   return absl::Seconds(duration.seconds()) + absl::Nanoseconds(duration.nanos());
 }
 
-// At least, from one held call to the next, if the service answers the first before its time.
+// At least, from one held call to the next, if the service responds to the first before its time.
 constexpr absl::Duration kBetweenHeldCalls = absl::Seconds(1);
 
 void SetWait(v1::RunStepRequest& request, absl::Duration wait) {
