@@ -412,6 +412,34 @@ TEST_F(ServiceTest, AnErrorIsOneWarning) {
   EXPECT_EQ(lines[0].at("promotion"), "p1");
 }
 
+TEST_F(ServiceTest, AReadIsLoggedOnlyWhenItFails) {
+  Fill();
+  PutStage("team-a", "prod", Indicator("Healthy"));
+  Judge();
+  for (const std::string stage : {"prod", "unknown", "-"}) {
+    grpc::ClientContext context;
+    context.AddMetadata("x-request-id", "req-" + stage);
+    v1::GetStageHealthRequest request;
+    request.set_project("team-a");
+    request.set_stage(stage);
+    v1::GetStageHealthResponse response;
+    EXPECT_EQ(stub_->GetStageHealth(&context, request, &response).ok(), stage == "prod");
+  }
+  const auto lines = LogLines();
+  ASSERT_THAT(lines, SizeIs(2));
+  EXPECT_EQ(lines[0].at("code"), "NOT_FOUND");
+  EXPECT_EQ(lines[0].at("request_id"), "req-unknown");
+  EXPECT_EQ(lines[0].at("stage"), "unknown");
+  EXPECT_EQ(lines[1].at("code"), "INVALID_ARGUMENT");
+  EXPECT_EQ(lines[1].at("request_id"), "req--");
+  EXPECT_EQ(lines[1].at("stage"), "-");
+  for (const auto& line : lines) {
+    EXPECT_EQ(line.at("level"), "warning");
+    EXPECT_EQ(line.at("method"), "GetStageHealth");
+    EXPECT_EQ(line.at("project"), "team-a");
+  }
+}
+
 TEST_F(ServiceTest, ARefusedRequestCannotFillTheLog) {
   v1::RunStepRequest request = GoodRequest();
   request.set_project(std::string(1 << 20, 'A'));
