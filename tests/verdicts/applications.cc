@@ -101,13 +101,13 @@ json RandomMetadata(Choice& choice, const std::string& ns, const std::string& na
   json annotations = json::object();
   const int authorized = choice.Below(100);
   const char* const kAuthorized = "kargo.akuity.io/authorized-stage";
-  if (authorized < 76) {
+  if (authorized < 80) {
     annotations[kAuthorized] = "shop:prod";
-  } else if (authorized < 82) {
+  } else if (authorized < 86) {
     annotations[kAuthorized] = choice.Of({"shop:test,shop:prod", " shop : prod ,", "shop:prod,"});
-  } else if (authorized < 87) {
+  } else if (authorized < 90) {
     annotations[kAuthorized] = "shop:test";
-  } else if (authorized < 93) {
+  } else if (authorized < 95) {
     annotations[kAuthorized] =
         choice.Of({"shop:*", "shop", ":prod", "shop:prod,*:*", "", "shop:\nprod", "pay:prod"});
   }

@@ -94,6 +94,9 @@ void Program::ApplicationDeleted(const nlohmann::json& application) {
 void Program::StageChanged(const nlohmann::json& stage_health) {
   parts_->watches.PutStage(stage_health);
 }
+void Program::StageDeleted(const nlohmann::json& stage_health) {
+  parts_->watches.DeleteStage(stage_health);
+}
 void Program::UpToDate() { parts_->watches.Sync(); }
 
 std::optional<v1::StageHealth> Program::StageHealth(const std::string& project,

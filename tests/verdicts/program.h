@@ -34,6 +34,7 @@ class Program {
   void ApplicationChanged(const nlohmann::json& application);
   void ApplicationDeleted(const nlohmann::json& application);
   void StageChanged(const nlohmann::json& stage_health);
+  void StageDeleted(const nlohmann::json& stage_health);
   // All is listed, and heard of now.
   void UpToDate();
 

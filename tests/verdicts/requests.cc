@@ -21,9 +21,10 @@ json RandomSelection(Choice& choice, const json& application) {
     if (ns != "argocd" || choice.Percent(20)) entry["namespace"] = ns;
   } else if (kind < 96) {
     json labels = {{"app", choice.Of({"shop", "shop", "shop", "pay"})}};
+    if (choice.Percent(70)) labels = application["metadata"].value("labels", labels);
     if (choice.Percent(15)) labels["tier"] = choice.Of({"front", "back", "none"});
     entry["selector"] = {{"matchLabels", std::move(labels)}};
-    if (choice.Percent(10)) entry["namespace"] = "team-a";
+    if (ns != "argocd" ? choice.Percent(80) : choice.Percent(3)) entry["namespace"] = "team-a";
   } else if (kind < 98) {
     entry["name"] = "ghost";
   } else {
@@ -121,7 +122,7 @@ Step MakeStep(Choice& choice, const std::vector<json>& applications) {
     const json& application =
         i > 0 && choice.Percent(40) ? applications[0] : choice.Of(applications);
     json entry = RandomSelection(choice, application);
-    if (step.uses == "argocd-update" && choice.Percent(82)) {
+    if (step.uses == "argocd-update" && choice.Percent(entry.contains("name") ? 85 : 50)) {
       json& sources = entry["sources"] = json::array();
       const int updates = choice.Percent(80) ? 1 : 2;
       for (int u = 0; u < updates; ++u) {
