@@ -95,6 +95,9 @@ run_suite() {
       build_release
       phase "asan: build of the drivers"
       configure_and_build asan "${drivers[@]}"
+      phase "release: instructions"
+      configure_and_build release instruction_benchmark
+      tests/benchmark/instructions.sh build/release/bin/instruction_benchmark
       control_plane
       phase "release: integration and soak tests on the real control plane"
       beside_release -L 'control_plane|soak'

@@ -16,7 +16,7 @@ build_packages=(
 test_packages=(
   "${build_packages[@]}"
   clang libclang-rt-14-dev clang-format clang-tidy shellcheck npm prometheus redis-tools zsh fish
-  golang-go python3-venv git jq ca-certificates
+  golang-go python3-venv git jq ca-certificates valgrind
 )
 
 case "${1:-}" in
