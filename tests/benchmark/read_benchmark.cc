@@ -12,6 +12,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
@@ -227,6 +228,17 @@ class World : public IntegrationTest {
   }
 };
 
+// Until the server has nothing to do any more but to answer.
+void AwaitStatuses() {
+  KubernetesApi api(ReadKubeconfig(ControlPlaneFile("admin.kubeconfig")));
+  for (bool all = false; !all;) {
+    std::this_thread::sleep_for(std::chrono::seconds(2));
+    const std::vector<json> stages = api.List(StageHealthsPath());
+    all = std::all_of(stages.begin(), stages.end(),
+                      [](const json& stage) { return stage.contains("status"); });
+  }
+}
+
 int Main(const std::string& program) {
   World().Fill();
   const std::string folder = std::filesystem::temp_directory_path() / UniqueName("reads");
@@ -243,7 +255,8 @@ int Main(const std::string& program) {
     setenv("GANTRY_SERVER", wrapper.c_str(), 1);
   }
   {
-    GantryServer server(ControlPlaneFile("gantry.kubeconfig"));
+    GantryServer server(ControlPlaneFile("gantry.kubeconfig"),
+                        {"--kube-qps=100000", "--kube-burst=100000"});
     v1::ListStageHealthRequest list;
     list.set_project("reads");
     list.set_page_size(kStages);
@@ -256,6 +269,7 @@ int Main(const std::string& program) {
         GiveUp(status.error_message());
       }
     }
+    AwaitStatuses();
     v1::GetStageHealthRequest get;
     get.set_project("reads");
     get.set_stage(absl::StrCat("stage-", kRead));
