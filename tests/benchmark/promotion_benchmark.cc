@@ -49,9 +49,6 @@ class Promotion : public IntegrationTest {
   }
 
   const std::vector<std::string>& names() const { return names_; }
-  std::string stage() const { return stage_; }
-  std::string record() const { return record_name(); }
-  KubernetesApi& api() { return api_; }
 
  private:
   std::vector<std::string> names_;
