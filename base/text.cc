@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "base/text.h"
 
+#include <algorithm>
 #include <cstdint>
+#include <numeric>
 #include <optional>
+#include <utility>
 
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
@@ -54,6 +57,8 @@ std::string Quote(std::string_view text, std::size_t max_characters) {
   return quoted + '"';
 }
 
+std::string QuoteWhole(std::string_view text) { return Quote(text, text.size()); }
+
 std::string Count(std::size_t count, std::string_view noun) {
   return StrCat(count, " ", noun, count == 1 ? "" : "s");
 }
@@ -81,6 +86,41 @@ std::string FirstThreeClauses(std::vector<std::string> clauses) {
   if (total > 3) clauses.resize(3);
   return StrCat(absl::StrJoin(clauses, "; "),
                 total > 3 ? StrCat("; and ", total - 3, " more") : "");
+}
+
+std::size_t EditDistance(std::string_view left, std::string_view right) {
+  // Of the row for the latest byte of `left`, and of the two before.
+  std::vector<std::size_t> before_last(right.size() + 1);
+  std::vector<std::size_t> last(right.size() + 1);
+  std::vector<std::size_t> row(right.size() + 1);
+  std::iota(row.begin(), row.end(), std::size_t{0});
+  for (std::size_t i = 1; i <= left.size(); ++i) {
+    std::swap(before_last, last);
+    std::swap(last, row);
+    row[0] = i;
+    for (std::size_t j = 1; j <= right.size(); ++j) {
+      const bool same = left[i - 1] == right[j - 1];
+      row[j] = std::min({last[j] + 1, row[j - 1] + 1, last[j - 1] + (same ? 0 : 1)});
+      if (i > 1 && j > 1 && left[i - 1] == right[j - 2] && left[i - 2] == right[j - 1]) {
+        row[j] = std::min(row[j], before_last[j - 2] + 1);
+      }
+    }
+  }
+  return row[right.size()];
+}
+
+std::vector<std::string> NearNames(std::string_view wanted, const std::vector<std::string>& names) {
+  const std::size_t limit = std::max<std::size_t>(wanted.size() / 3, 1);
+  std::vector<std::pair<std::size_t, std::string>> near;
+  for (const std::string& name : names) {
+    if (name.size() > wanted.size() + limit || wanted.size() > name.size() + limit) continue;
+    const std::size_t distance = EditDistance(wanted, name);
+    if (distance <= limit) near.emplace_back(distance, name);
+  }
+  std::sort(near.begin(), near.end());
+  std::vector<std::string> nearest;
+  for (std::size_t i = 0; i < near.size() && i < 3; ++i) nearest.push_back(near[i].second);
+  return nearest;
 }
 
 std::string CutToBytes(std::string_view text, std::size_t max_bytes) {

@@ -17,6 +17,9 @@ namespace gantry::base {
 // UTF-8, is spelled out, and what is longer than `max_characters` is cut and ends in "…".
 std::string Quote(std::string_view text, std::size_t max_characters = 60);
 
+// The same with all of `text`, for names that a reader may want to look for.
+std::string QuoteWhole(std::string_view text);
+
 // "1 item", "2 items".
 std::string Count(std::size_t count, std::string_view noun);
 
@@ -28,6 +31,15 @@ std::string FirstThree(const std::vector<std::string>& items);
 
 // "a; b; c; and 4 more": the first three of several clauses, for one message about many objects.
 std::string FirstThreeClauses(std::vector<std::string> clauses);
+
+// How many bytes have to be inserted, deleted, replaced, or swapped with their neighbour to make
+// one of the other. Takes time and memory as the product of both lengths.
+std::size_t EditDistance(std::string_view left, std::string_view right);
+
+// Those of `names` that `wanted` may have been meant for, at most three, the nearest first: a third
+// of the bytes of `wanted`, and at least one, may be missing, superfluous, wrong, or swapped with
+// the next.
+std::vector<std::string> NearNames(std::string_view wanted, const std::vector<std::string>& names);
 
 // At most `max_bytes` of `text`, cut between two characters.
 std::string CutToBytes(std::string_view text, std::size_t max_bytes);

@@ -20,4 +20,5 @@ pkg_check_modules(httplib REQUIRED IMPORTED_TARGET cpp-httplib)
 
 if(GANTRY_BUILD_TESTS)
   find_package(GTest CONFIG REQUIRED)
+  find_package(benchmark CONFIG REQUIRED)
 endif()

@@ -65,11 +65,13 @@ argocd() {
 run_suite() {
   case "$1" in
     lint)
-      phase "lint: contract, format, scripts, includes"
+      phase "lint: contract, format, scripts, includes, lengths"
       tools/lint-proto.sh
       tools/check-format.sh
       tools/check-includes.py --self-test
       tools/check-includes.py
+      tools/check-lengths.py --self-test
+      tools/check-lengths.py
       ;;
     tidy)
       phase "tidy: clang-tidy"
@@ -95,6 +97,9 @@ run_suite() {
       build_release
       phase "asan: build of the drivers"
       configure_and_build asan "${drivers[@]}"
+      phase "release: instructions"
+      configure_and_build release instruction_benchmark
+      tests/benchmark/instructions.sh build/release/bin/instruction_benchmark
       control_plane
       phase "release: integration and soak tests on the real control plane"
       beside_release -L 'control_plane|soak'

@@ -13,13 +13,13 @@ INCLUDE = re.compile(r'^\s*#\s*include\s*"([^"]+)"')
 
 def modules_of(architecture):
     """Folder -> folders it may include from, or None for all; and what is wrong with the table."""
-    rows, mistakes = [], []
+    rows, problems = [], []
     table = architecture.split("\n## Modules\n")[1].split("\n## ")[0]
     for line in table.splitlines():
         if row := re.match(r"\| `([\w./]+)` \|[^|]*\|([^|]*)\|$", line):
             rows.append((row[1].rstrip("/"), row[2].strip()))
         elif line.startswith("| `"):
-            mistakes.append(f"ARCHITECTURE.md: not a row of a folder and two cells: {line}")
+            problems.append(f"ARCHITECTURE.md: not a row of a folder and two cells: {line}")
     modules = {}
     for place, (module, may_use) in enumerate(rows):
         below = [name for name, _ in rows[place + 1 :]]
@@ -34,9 +34,9 @@ def modules_of(architecture):
             named = [name for name in below if f"/{name}".endswith(f"/{word}")]
             allowed.update(named)
             if not named:
-                mistakes.append(f"ARCHITECTURE.md: {module}/ may use {word}, no module below it")
+                problems.append(f"ARCHITECTURE.md: {module}/ may use {word}, no module below it")
         modules[module] = allowed
-    return modules, mistakes
+    return modules, problems
 
 
 def module_of(path, modules):
@@ -55,37 +55,37 @@ def as_in_tree(include):
 
 
 def check(root, files):
-    modules, mistakes = modules_of((root / "ARCHITECTURE.md").read_text())
+    modules, problems = modules_of((root / "ARCHITECTURE.md").read_text())
     gone = [module for module in modules if not (root / module).exists()]
-    mistakes += [f"ARCHITECTURE.md: there is no {module}" for module in gone]
+    problems += [f"ARCHITECTURE.md: there is no {module}" for module in gone]
     for file in files:
         module = module_of(file, modules)
         if module is None:
-            mistakes.append(f"{file}: its folder is no module of ARCHITECTURE.md")
+            problems.append(f"{file}: its folder is no module of ARCHITECTURE.md")
             continue
         text = (root / file).read_text()
         if file.endswith(".h"):
             guard = re.sub(r"\W", "_", file.removeprefix("client/gantry/")).upper() + "_"
             guard = f"GANTRY_{guard}"
             if f"#ifndef {guard}\n#define {guard}\n" not in text:
-                mistakes.append(f"{file}: expected the guard {guard}")
+                problems.append(f"{file}: expected the guard {guard}")
         for number, line in enumerate(text.splitlines(), 1):
             if not (include := INCLUDE.match(line)):
                 continue
             where = f'{file}:{number}: "{include[1]}"'
             if "/" not in include[1] or {".", ".."} & set(include[1].split("/")):
-                mistakes.append(f"{where} is relative; expected the path from the root")
+                problems.append(f"{where} is relative; expected the path from the root")
                 continue
             target = as_in_tree(include[1])
             if target is None or modules[module] is None:
                 continue
             used = module_of(target, modules)
             if used not in modules[module]:
-                mistakes.append(
+                problems.append(
                     f"{where}: {module}/ may not use {used or 'what is no module'};"
                     " see the table of modules in ARCHITECTURE.md"
                 )
-    return mistakes
+    return problems
 
 
 def self_test():
@@ -118,7 +118,7 @@ def self_test():
             (root / file).parent.mkdir(parents=True, exist_ok=True)
             (root / file).write_text(text)
         found = check(root, cases)
-    # The table has mistakes of its own.
+    # The table has problems of its own.
     expected = ["client/ may use low, no", "client/ may use high, no"]
     expected += ["there is no gone", "not a row of a folder and two cells.*two/"]
     expected += [f"{file}.*{words}" for file, (_, words) in cases.items() if words]

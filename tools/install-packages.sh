@@ -11,12 +11,12 @@ build_packages=(
   libabsl-dev libspdlog-dev libcurl4-openssl-dev libssl-dev libsimdjson-dev nlohmann-json3-dev
   libvalijson-dev libyaml-cpp-dev libcli11-dev libcpp-httplib-dev
   prometheus-cpp-dev
-  libgtest-dev libgmock-dev curl openssl
+  libgtest-dev libgmock-dev libbenchmark-dev curl openssl
 )
 test_packages=(
   "${build_packages[@]}"
   clang libclang-rt-14-dev clang-format clang-tidy shellcheck npm prometheus redis-tools zsh fish
-  golang-go python3-venv git jq ca-certificates
+  golang-go python3-venv git jq ca-certificates valgrind
 )
 
 case "${1:-}" in

@@ -87,7 +87,7 @@ struct ReportIndicatorFlags : ServiceFlags {
 // What a shell asks for with `gantryctl __complete`.
 struct CompleteFlags : ServiceFlags {
   Completion completion;
-  // What the words so far say about the service; false if they are mistaken about it.
+  // What the words so far say about the service; false if they are wrong about it.
   bool service_known = false;
 };
 
@@ -99,8 +99,8 @@ struct CommandLine {
   std::optional<ReportPromotionFlags> report_promotion;
   std::optional<ReportIndicatorFlags> report_indicator;
   std::optional<CompleteFlags> complete;
-  std::string text;                   // what to print: help, version, a completion script
-  std::vector<std::string> mistakes;  // all of them, a sentence each
+  std::string text;                       // what to print: help, version, a completion script
+  std::vector<std::string> usage_errors;  // all of them, a sentence each
 };
 
 // The value of an environment variable; nothing when it is not set.

@@ -113,79 +113,114 @@ int Ask(const HealthFlags& flags, const World& world) {
   return Print(RenderSeveral(*response, flags.output, look), world) ? kExitSucceeded : kExitFailed;
 }
 
-int Watch(const HealthFlags& flags, const World& world) {
-  v1::WatchStageHealthRequest request;
-  request.set_project(flags.project);
-  request.set_stage(flags.stage);
-  client::Timing& timing = TimingOf(world);
-  const absl::Duration start = timing.Now();
-  const bool waits = flags.wait_for != v1::HEALTH_STATE_UNSPECIFIED;
-  client::HealthWatchOptions options;
-  if (waits) options.timeout = kWaitTimeout;
-  if (flags.timeout) options.timeout = *flags.timeout;
-  options.timing = &timing;
-  std::shared_ptr<client::Connection> connection = ConnectOrTell(flags, world);
-  if (connection == nullptr) return kExitUsage;
-  auto watch = std::make_shared<client::HealthWatch>(connection, request, options);
-  // Shared, since a signal may come when the watch is over.
-  const auto interrupted = std::make_shared<std::atomic<bool>>(false);
-  if (world.on_watching) {
-    world.on_watching([weak = std::weak_ptr<client::HealthWatch>(watch), interrupted] {
-      *interrupted = true;
-      if (const auto watched = weak.lock()) watched->Stop();
-    });
+// Follows Stages and prints what it hears until the watch ends. Lives for one watch, on one thread.
+class WatchedHealth {
+ public:
+  WatchedHealth(const HealthFlags& flags, const World& world)
+      : flags_(flags),
+        world_(world),
+        waits_(flags.wait_for != v1::HEALTH_STATE_UNSPECIFIED),
+        timing_(TimingOf(world)),
+        start_(timing_.Now()),
+        printer_(flags.output, LookOf(flags.output, world)),
+        progress_(MakePlainProgress(world.write_err)) {}
+
+  int Run() {
+    connection_ = ConnectOrTell(flags_, world_);
+    if (connection_ == nullptr) return kExitUsage;
+    watch_ = std::make_shared<client::HealthWatch>(connection_, Request(), Options());
+    // Shared, since a signal may come when the watch is over.
+    const auto interrupted = std::make_shared<std::atomic<bool>>(false);
+    if (world_.on_watching) {
+      world_.on_watching([weak = std::weak_ptr<client::HealthWatch>(watch_), interrupted] {
+        *interrupted = true;
+        if (const auto watched = weak.lock()) watched->Stop();
+      });
+    }
+    const absl::Status end =
+        watch_->Run([this](const v1::WatchStageHealthResponse& event) { Hear(event); },
+                    [this](const client::FailedAttempt& failed) { HearFailure(failed); });
+    return ExitCode(end, *interrupted);
   }
 
-  WatchPrinter printer(flags.output, LookOf(flags.output, world));
-  const std::unique_ptr<Progress> progress = MakePlainProgress(world.write_err);
-  bool synced = false;
-  bool broken = false;
-  bool any = false;
-  bool printed = true;
-  std::optional<v1::HealthState> last;  // of the Stage that is waited for
-  const auto reached = [&] { return last == flags.wait_for; };
-  const absl::Status end = watch->Run(
-      [&](const v1::WatchStageHealthResponse& event) {
-        any = any || event.has_updated();
-        if (event.has_synced()) {
-          if (!synced && !any) Tell(world, Unknown(*connection, flags));
-          if (broken) progress->Show(timing.Now() - start, "watching again");
-          synced = true;
-          broken = false;
-        }
-        printed = Print(printer.Print(event), world);
-        if (event.has_updated()) last = event.updated().state();
-        if (event.has_deleted()) last = std::nullopt;
-        // What came before is not all there is yet.
-        if (!printed || (waits && reached() && synced)) watch->Stop();
-      },
-      [&](const client::FailedAttempt& failed) {
-        broken = true;
-        progress->Show(failed.elapsed, synced ? absl::StrCat("the watch broke, connecting again: ",
-                                                             ErrorLine(failed.error))
-                                              : WaitingLine(failed, flags.server));
-      });
-  if (!printed) return kExitFailed;
-  if (!end.ok()) {
-    watch = nullptr;
-    connection = nullptr;
-    Tell(world, absl::StrCat(RenderCallFailure(end, flags.server, timing.Now() - start,
-                                               kTellingHealth, synced),
-                             Advice(end, flags, world)));
+ private:
+  v1::WatchStageHealthRequest Request() const {
+    v1::WatchStageHealthRequest request;
+    request.set_project(flags_.project);
+    request.set_stage(flags_.stage);
+    return request;
   }
-  if (waits && end.ok() && !reached()) {
-    if (*interrupted) return kExitInterrupted;
-    Tell(world, RenderNotReached(flags, last, timing.Now() - start));
-    return kExitStillRunning;
+
+  client::HealthWatchOptions Options() const {
+    client::HealthWatchOptions options;
+    if (waits_) options.timeout = kWaitTimeout;
+    if (flags_.timeout) options.timeout = *flags_.timeout;
+    options.timing = &timing_;
+    return options;
   }
-  return ExitCodeForError(end);
-}
+
+  void Hear(const v1::WatchStageHealthResponse& event) {
+    any_ = any_ || event.has_updated();
+    if (event.has_synced()) {
+      if (!synced_ && !any_) Tell(world_, Unknown(*connection_, flags_));
+      if (broken_) progress_->Show(timing_.Now() - start_, "watching again");
+      synced_ = true;
+      broken_ = false;
+    }
+    printed_ = Print(printer_.Print(event), world_);
+    if (event.has_updated()) last_ = event.updated().state();
+    if (event.has_deleted()) last_ = std::nullopt;
+    // What came before is not all there is yet.
+    if (!printed_ || (waits_ && IsReached() && synced_)) watch_->Stop();
+  }
+
+  void HearFailure(const client::FailedAttempt& failed) {
+    broken_ = true;
+    progress_->Show(failed.elapsed, synced_ ? absl::StrCat("the watch broke, connecting again: ",
+                                                           ErrorLine(failed.error))
+                                            : WaitingLine(failed, flags_.server));
+  }
+
+  bool IsReached() const { return last_ == flags_.wait_for; }
+
+  int ExitCode(const absl::Status& end, bool interrupted) {
+    if (!printed_) return kExitFailed;
+    if (!end.ok()) {
+      watch_ = nullptr;
+      connection_ = nullptr;
+      Tell(world_, absl::StrCat(RenderCallFailure(end, flags_.server, timing_.Now() - start_,
+                                                  kTellingHealth, synced_),
+                                Advice(end, flags_, world_)));
+    }
+    if (waits_ && end.ok() && !IsReached()) {
+      if (interrupted) return kExitInterrupted;
+      Tell(world_, RenderNotReached(flags_, last_, timing_.Now() - start_));
+      return kExitStillRunning;
+    }
+    return ExitCodeForError(end);
+  }
+
+  const HealthFlags& flags_;
+  const World& world_;
+  const bool waits_;
+  client::Timing& timing_;
+  const absl::Duration start_;
+  WatchPrinter printer_;
+  const std::unique_ptr<Progress> progress_;
+  std::shared_ptr<client::Connection> connection_;
+  std::shared_ptr<client::HealthWatch> watch_;
+  bool synced_ = false;
+  bool broken_ = false;
+  bool any_ = false;
+  bool printed_ = true;
+  std::optional<v1::HealthState> last_;  // of the Stage that is waited for
+};
 
 }  // namespace
 
 int Health(const HealthFlags& flags, const World& world) {
   const bool watches = flags.watch || flags.wait_for != v1::HEALTH_STATE_UNSPECIFIED;
-  return watches ? Watch(flags, world) : Ask(flags, world);
+  return watches ? WatchedHealth(flags, world).Run() : Ask(flags, world);
 }
 
 }  // namespace gantry::gantryctl

@@ -7,6 +7,8 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "base/durations.h"
+#include "base/text.h"
 
 namespace gantry::gantryctl {
 namespace {
@@ -34,8 +36,7 @@ std::string PhaseWord(v1::PromotionPhase phase) {
 }
 
 std::string Utc(const google::protobuf::Timestamp& time) {
-  return absl::FormatTime("%Y-%m-%dT%H:%M:%SZ", absl::FromUnixSeconds(time.seconds()),
-                          absl::UTCTimeZone());
+  return base::UtcTime(absl::FromUnixSeconds(time.seconds()));
 }
 
 std::string PromotionCell(const v1::StageHealth& health) {
@@ -69,7 +70,7 @@ std::vector<std::string> StageRow(const v1::StageHealth& health, const Look& loo
     return {health.project(),      health.stage(), StateWord(health.state()),
             PromotionCell(health), since,          IssuesCell(health, look)};
   }
-  // While a promotion runs the Applications are not judged.
+  // While a promotion runs the Applications are not evaluated.
   const bool promoting = health.promotion().phase() == v1::PROMOTION_PHASE_RUNNING;
   return {health.project(),
           health.stage(),
@@ -121,7 +122,7 @@ std::vector<std::string> NearProjects(const std::string& wanted,
                                       const std::vector<std::string>& stages) {
   std::set<std::string> projects;
   for (const std::string& name : stages) projects.insert(ProjectOf(name));
-  return NearNames(wanted, {projects.begin(), projects.end()});
+  return base::NearNames(wanted, {projects.begin(), projects.end()});
 }
 
 std::string DidYouMean(const std::string& what, const std::vector<std::string>& names) {
@@ -140,7 +141,7 @@ std::string RenderStage(const v1::StageHealth& health, const Look& look) {
   std::string text = Table(StageHeader(look), {StageRow(health, look)}, StatePainter(look));
 
   if (!health.applications().empty()) {
-    // Then the Applications are not judged.
+    // Then the Applications are not evaluated.
     const bool promoting = health.promotion().phase() == v1::PROMOTION_PHASE_RUNNING;
     std::vector<std::vector<std::string>> rows;
     for (const v1::ApplicationHealth& application : health.applications()) {
@@ -201,7 +202,7 @@ std::string RenderUnknownStage(const std::string& project, const std::string& st
                                const std::vector<std::string>& all) {
   const std::string wanted = absl::StrCat(project, "/", stage);
   const std::string unknown = absl::StrCat("no Stage ", OneLine(wanted), "; ");
-  const std::vector<std::string> near = NearNames(wanted, all);
+  const std::vector<std::string> near = base::NearNames(wanted, all);
   if (!near.empty()) return absl::StrCat(unknown, DidYouMean("", near));
   std::vector<std::string> siblings;
   for (const std::string& name : all) {
@@ -223,7 +224,7 @@ std::string RenderUnknownStage(const std::string& project, const std::string& st
 std::string RenderNotReached(const HealthFlags& flags, std::optional<v1::HealthState> last,
                              absl::Duration elapsed) {
   const std::string stage = absl::StrCat(OneLine(flags.project), "/", OneLine(flags.stage));
-  const std::string after = absl::StrCat(" after ", FormatGoDuration(elapsed), "\n");
+  const std::string after = absl::StrCat(" after ", base::FormatGoDuration(elapsed), "\n");
   const std::string wanted = StateWord(flags.wait_for);
   if (!last) return absl::StrCat(stage, " is not known, and hence not ", wanted, ",", after);
   const std::string word = StateWord(*last);

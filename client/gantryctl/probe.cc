@@ -8,42 +8,29 @@
 #include <openssl/err.h>
 #include <openssl/pem.h>
 #include <openssl/ssl.h>
-#include <openssl/x509v3.h>
 #include <poll.h>
 #include <signal.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <memory>
 #include <optional>
 #include <utility>
-#include <vector>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_join.h"
 #include "absl/time/clock.h"
+#include "client/gantryctl/certificate.h"
+#include "client/gantryctl/owned.h"
 #include "client/gantryctl/text.h"
 
 namespace gantry::gantryctl {
 namespace {
 
 using FindingKind = Finding::Kind;
-
-struct FreedAfterProbe {
-  void operator()(BIO* bio) const { BIO_free(bio); }
-  void operator()(X509* certificate) const { X509_free(certificate); }
-  void operator()(SSL_CTX* context) const { SSL_CTX_free(context); }
-  void operator()(SSL* tls) const { SSL_free(tls); }
-  void operator()(addrinfo* addresses) const { freeaddrinfo(addresses); }
-  void operator()(GENERAL_NAMES* names) const { GENERAL_NAMES_free(names); }
-};
-template <typename T>
-using Owned = std::unique_ptr<T, FreedAfterProbe>;
 
 struct HostAndPort {
   std::string host;
@@ -163,69 +150,6 @@ const std::string& Http2Preface() {
       *new std::string(std::string("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n") +
                        std::string("\x00\x00\x00\x04\x00\x00\x00\x00\x00", 9));
   return preface;
-}
-
-std::string TimeOf(const ASN1_TIME* time) {
-  tm utc{};
-  if (ASN1_TIME_to_tm(time, &utc) != 1) return "an unknown time";
-  return absl::FormatTime("%Y-%m-%dT%H:%M:%SZ", absl::FromTM(utc, absl::UTCTimeZone()),
-                          absl::UTCTimeZone());
-}
-
-std::string NameOf(X509_NAME* name) {
-  const Owned<BIO> bio(BIO_new(BIO_s_mem()));
-  if (!bio || X509_NAME_print_ex(bio.get(), name, 0, XN_FLAG_RFC2253) < 0) return "an unknown name";
-  char* bytes = nullptr;
-  const long size = BIO_get_mem_data(bio.get(), &bytes);
-  const std::string text(bytes, static_cast<std::size_t>(std::max(size, 0L)));
-  return text.empty() ? "nobody" : CutTo(OneLine(text), 100);
-}
-
-// The names that the certificate is for.
-std::string NamesOf(X509* certificate) {
-  const Owned<GENERAL_NAMES> names(static_cast<GENERAL_NAMES*>(
-      X509_get_ext_d2i(certificate, NID_subject_alt_name, nullptr, nullptr)));
-  std::vector<std::string> texts;
-  for (int i = 0; i < (names ? sk_GENERAL_NAME_num(names.get()) : 0) && texts.size() < 10; ++i) {
-    const GENERAL_NAME* name = sk_GENERAL_NAME_value(names.get(), i);
-    if (name->type == GEN_DNS) {
-      texts.push_back(
-          OneLine(std::string(reinterpret_cast<const char*>(ASN1_STRING_get0_data(name->d.dNSName)),
-                              static_cast<std::size_t>(ASN1_STRING_length(name->d.dNSName)))));
-    } else if (name->type == GEN_IPADD) {
-      char text[INET6_ADDRSTRLEN] = "";
-      const int family = ASN1_STRING_length(name->d.iPAddress) == 4 ? AF_INET : AF_INET6;
-      if (family == AF_INET || ASN1_STRING_length(name->d.iPAddress) == 16) {
-        inet_ntop(family, ASN1_STRING_get0_data(name->d.iPAddress), text, sizeof text);
-      }
-      texts.emplace_back(text);
-    }
-  }
-  return texts.empty() ? "no name at all" : absl::StrJoin(texts, ", ");
-}
-
-std::string CertificateProblem(long error, X509* certificate, const std::string& host,
-                               bool own_ca) {
-  switch (error) {
-    case X509_V_ERR_CERT_HAS_EXPIRED:
-      return absl::StrCat("has expired at ", TimeOf(X509_get0_notAfter(certificate)));
-    case X509_V_ERR_CERT_NOT_YET_VALID:
-      return absl::StrCat("is not valid before ", TimeOf(X509_get0_notBefore(certificate)));
-    case X509_V_ERR_HOSTNAME_MISMATCH:
-    case X509_V_ERR_IP_ADDRESS_MISMATCH:
-      return absl::StrCat("is for ", NamesOf(certificate), ", and not for ", host);
-    case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT:
-    case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY:
-    case X509_V_ERR_UNABLE_TO_VERIFY_LEAF_SIGNATURE:
-    case X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN:
-    case X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT:
-    case X509_V_ERR_CERT_SIGNATURE_FAILURE:
-      return absl::StrCat("is from ", NameOf(X509_get_issuer_name(certificate)), ", which is none ",
-                          own_ca ? "of the certificate authorities in --ca-file"
-                                 : "of the system's certificate authorities");
-    default:
-      return absl::StrCat("cannot be verified: ", X509_verify_cert_error_string(error));
-  }
 }
 
 // Makes the context trust the certificates in `pem`.
@@ -354,91 +278,16 @@ Finding Probe(const ServiceFlags& flags, const TlsMaterial& material, absl::Dura
   for (const std::string& bytes : {Http2Preface(), std::string("GET / HTTP/1.0\r\n\r\n")}) {
     Socket socket(limit);
     if (const std::optional<FindingKind> kind = socket.Connect(*addresses)) return {*kind, ""};
-    const std::string answer = socket.Exchange(bytes);
-    silent = silent && answer.empty();
-    if (absl::StartsWith(answer, "HTTP/1.")) return {FindingKind::kHttp1, ""};
+    const std::string received = socket.Exchange(bytes);
+    silent = silent && received.empty();
+    if (absl::StartsWith(received, "HTTP/1.")) return {FindingKind::kHttp1, ""};
     // A frame of type SETTINGS on stream 0.
-    if (answer.size() >= 9 && answer[3] == '\x04' && answer.substr(5, 4) == std::string(4, '\0')) {
+    if (received.size() >= 9 && received[3] == '\x04' &&
+        received.substr(5, 4) == std::string(4, '\0')) {
       return {FindingKind::kPlaintext, ""};
     }
   }
   return {silent ? FindingKind::kNoAnswer : FindingKind::kUnclear, ""};
-}
-
-std::string RenderFinding(const Finding& finding, const ServiceFlags& flags) {
-  const std::string& address = flags.server;
-  const bool has_credentials = !flags.token.empty() || !flags.token_file.empty() ||
-                               !flags.cert_file.empty() || !flags.ca_file.empty();
-  switch (finding.kind) {
-    case FindingKind::kUnclear:
-      return "";
-    case FindingKind::kUnknownHost:
-      return absl::StrCat("The host of ", address, " has no address (", finding.detail,
-                          "); check its name in --server or GANTRY_SERVER.\n");
-    case FindingKind::kRefused:
-      return absl::StrCat("Nobody listens at ", address,
-                          "; start gantry-server there, or name the address of one that runs (its "
-                          "--listen) with --server or GANTRY_SERVER.\n");
-    case FindingKind::kNoAnswer:
-      return absl::StrCat("Nothing comes back from ", address,
-                          "; check the address in --server or GANTRY_SERVER, and whether a "
-                          "firewall or a network policy is in between.\n");
-    case FindingKind::kHttp1:
-      return absl::StrCat(address,
-                          " answers HTTP/1: that looks like the admin listener of gantry-server "
-                          "(its --admin-listen), or another web server. gRPC is at --listen, port "
-                          "50051 unless told otherwise.\n");
-    case FindingKind::kPlaintext:
-      if (flags.plaintext) return "";
-      if (!has_credentials) {
-        return absl::StrCat(address,
-                            " speaks plain text and was called with TLS; add --plaintext, or set "
-                            "GANTRY_PLAINTEXT=true, if it should be so.\n");
-      }
-      return absl::StrCat(address,
-                          " speaks plain text and was called with TLS, because a token, a "
-                          "certificate or a CA is given; remove these (their GANTRY_ variables, "
-                          "too), or name an address that has TLS.\n");
-    case FindingKind::kClosed:
-      return absl::StrCat(
-          address, " takes the connection and closes it before gRPC comes about; ",
-          flags.plaintext ? "it may expect TLS: use --ca-file with the certificate authority of "
-                            "the service, or --plaintext=false. "
-                          : "it may expect plain text (--plaintext), or a certificate of its "
-                            "callers (--cert-file and --key-file). ",
-          "Check also that it is gantry-server's --listen, and no proxy that has no service "
-          "behind it.\n");
-    case FindingKind::kNoHttp2:
-      return absl::StrCat(address,
-                          " speaks TLS but not gRPC (no HTTP/2): probably the Kubernetes API "
-                          "server, a web server or a proxy without HTTP/2; gRPC is at "
-                          "gantry-server's --listen.\n");
-    case FindingKind::kTls:
-      if (flags.plaintext) {
-        return absl::StrCat(address,
-                            " speaks TLS and was called in plain text; use --plaintext=false, or "
-                            "--ca-file with the certificate authority of the service.\n");
-      }
-      if (flags.cert_file.empty()) {
-        return absl::StrCat(address,
-                            " speaks TLS and its certificate is in order; if it asks its callers "
-                            "for a certificate, give one with --cert-file and --key-file.\n");
-      }
-      return absl::StrCat(address,
-                          " speaks TLS and its certificate is in order; it may not accept the "
-                          "certificate of --cert-file. Check that this is from an authority that "
-                          "the service trusts, and has not expired.\n");
-    case FindingKind::kBadCertificate:
-      if (flags.plaintext) {
-        return absl::StrCat(address,
-                            " speaks TLS and was called in plain text; use --ca-file with the "
-                            "certificate authority of the service, or --plaintext=false.\n");
-      }
-      return absl::StrCat("The certificate of ", address, " ", finding.detail,
-                          ". Check the address in --server, and --ca-file, which names the "
-                          "certificate authority of the service.\n");
-  }
-  return "";
 }
 
 }  // namespace gantry::gantryctl

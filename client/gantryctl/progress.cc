@@ -8,6 +8,7 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/mutex.h"
+#include "base/durations.h"
 #include "client/gantryctl/render.h"
 #include "client/gantryctl/text.h"
 
@@ -21,8 +22,8 @@ class PlainProgress : public Progress {
   void Show(absl::Duration elapsed, const std::string& line) override {
     if (line == last_) return;
     last_ = line;
-    write_(absl::StrCat("[", FormatGoDuration(absl::Trunc(elapsed, absl::Seconds(1))), "] ", line,
-                        "\n"));
+    write_(absl::StrCat("[", base::FormatGoDuration(absl::Trunc(elapsed, absl::Seconds(1))), "] ",
+                        line, "\n"));
   }
   void Finish() override {}
 
@@ -97,7 +98,7 @@ class TerminalProgress : public Progress {
 
 std::string ProgressLine(const client::RunStepProgress& progress, const std::string& address) {
   if (progress.error != nullptr) {
-    return absl::StrCat(progress.service_answered ? std::string("the service cannot judge yet")
+    return absl::StrCat(progress.service_answered ? std::string("the service cannot tell yet")
                                                   : absl::StrCat("nothing answers at ", address),
                         ", trying again: ", ErrorLine(*progress.error));
   }
@@ -106,7 +107,7 @@ std::string ProgressLine(const client::RunStepProgress& progress, const std::str
 
 std::string TerminalLine(absl::Duration elapsed, const std::string& line, std::size_t width) {
   const std::string text =
-      absl::StrCat(FormatGoDuration(absl::Trunc(elapsed, absl::Seconds(1))), "  ", line);
+      absl::StrCat(base::FormatGoDuration(absl::Trunc(elapsed, absl::Seconds(1))), "  ", line);
   // A terminal goes to the next line when the last column is filled.
   return CutTo(text, width > 1 ? width - 1 : 1);
 }

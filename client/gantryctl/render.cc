@@ -14,8 +14,9 @@
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_replace.h"
 #include "absl/time/time.h"
+#include "base/durations.h"
 #include "client/gantryctl/text.h"
-#include "client/gantryctl/yaml.h"
+#include "client/gantryctl/yaml_scalars.h"
 #include "gantry/client/errors.h"
 
 namespace gantry::gantryctl {
@@ -174,8 +175,8 @@ std::string RenderTable(const v1::RunStepResponse& response, bool dry_run, const
   if (!response.message().empty()) text += Labelled("Message:", response.message());
   if (response.has_retry_after() && !dry_run) {
     text += Labelled("Retry after:",
-                     FormatGoDuration(absl::Seconds(response.retry_after().seconds()) +
-                                      absl::Nanoseconds(response.retry_after().nanos())));
+                     base::FormatGoDuration(absl::Seconds(response.retry_after().seconds()) +
+                                            absl::Nanoseconds(response.retry_after().nanos())));
   }
 
   if (look.wide) {
@@ -230,7 +231,7 @@ absl::StatusOr<std::string> RenderJson(const google::protobuf::Message& message,
   const auto status = google::protobuf::util::MessageToJsonString(message, &json, options);
   if (!status.ok()) {
     return absl::InternalError(
-        absl::StrCat("the answer cannot be written as JSON: ", status.ToString()));
+        absl::StrCat("the response cannot be written as JSON: ", status.ToString()));
   }
   if (json.empty() || json.back() != '\n') json += '\n';
   return json;
@@ -244,7 +245,7 @@ absl::StatusOr<std::string> RenderYaml(const google::protobuf::Message& message)
 
 absl::StatusOr<std::string> JsonToYaml(const std::string& json) {
   const std::optional<OrderedJson> parsed = ParseJson(json);
-  if (!parsed) return absl::InternalError("the answer's JSON cannot be read back");
+  if (!parsed) return absl::InternalError("the response's JSON cannot be read back");
   std::string yaml;
   AppendYaml(*parsed, 0, yaml);
   return yaml;
@@ -297,7 +298,7 @@ std::string RenderRefusal(const absl::Status& error, const std::string& address)
 std::string RenderUnreachable(const absl::Status& error, const std::string& address,
                               absl::Duration elapsed) {
   return absl::StrCat("no Gantry service answers at ", address, ", tried for ",
-                      FormatGoDuration(elapsed), ": ", ErrorLine(error), "\n");
+                      base::FormatGoDuration(elapsed), ": ", ErrorLine(error), "\n");
 }
 
 std::string RenderCallFailure(const absl::Status& error, const std::string& address,
@@ -310,14 +311,14 @@ std::string RenderCallFailure(const absl::Status& error, const std::string& addr
   if (absl::IsUnavailable(error) || absl::IsResourceExhausted(error) ||
       absl::IsDeadlineExceeded(error)) {
     return absl::StrCat("the service at ", address, " could not ", doing, " within ",
-                        FormatGoDuration(elapsed), ": ", ErrorLine(error),
+                        base::FormatGoDuration(elapsed), ": ", ErrorLine(error),
                         "\nTry again, or with a longer --timeout.\n");
   }
   return RenderRefusal(error, address);
 }
 
 std::string RenderFailure(const client::RunStepResult& result, const std::string& address) {
-  const std::string elapsed = FormatGoDuration(result.elapsed);
+  const std::string elapsed = base::FormatGoDuration(result.elapsed);
   switch (result.ending) {
     case client::Ending::kVerdict:
       return "";
@@ -327,7 +328,7 @@ std::string RenderFailure(const client::RunStepResult& result, const std::string
 
     case client::Ending::kTimedOut:
       if (!result.error.ok()) {
-        return absl::StrCat("the service could not judge the step within ", elapsed, ": ",
+        return absl::StrCat("the service could not evaluate the step within ", elapsed, ": ",
                             ErrorLine(result.error), LastKnown(result),
                             "\nWhat has begun goes on in the cluster. Run the same command again "
                             "to learn how it ends.\n");

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "absl/strings/str_cat.h"
+#include "base/durations.h"
 #include "client/gantryctl/text.h"
 
 namespace gantry::gantryctl {
@@ -12,7 +13,7 @@ namespace {
 
 constexpr char kReporting[] = "record the report";
 
-// The service answers a report with nothing.
+// The response to a report is empty.
 int PrintDone(OutputFormat output, const std::string& sentence, const World& world) {
   const bool for_people = output == OutputFormat::kTable || output == OutputFormat::kWide;
   return Print(for_people ? absl::StrCat(sentence, "\n") : std::string("{}\n"), world)
@@ -69,7 +70,8 @@ int ReportIndicator(const ReportIndicatorFlags& flags, const World& world) {
   } else {
     absl::StrAppend(&sentence, " is reported as ",
                     Word(v1::HealthState_Name(flags.state), "HEALTH_STATE_", flags.state),
-                    flags.ttl ? absl::StrCat(" for ", FormatGoDuration(*flags.ttl)) : "", ".");
+                    flags.ttl ? absl::StrCat(" for ", base::FormatGoDuration(*flags.ttl)) : "",
+                    ".");
   }
   return PrintDone(flags.output, sentence, world);
 }

@@ -29,8 +29,8 @@ std::optional<v1::RunStepRequest> MakeRequest(const RunStepFlags& flags, const W
     return std::nullopt;
   }
   StepFile parsed = ParseStepFile(*text);
-  for (const Remark& mistake : parsed.mistakes) {
-    world.write_err(absl::StrCat("gantryctl: ", mistake.Format(file), "\n"));
+  for (const Remark& error : parsed.errors) {
+    world.write_err(absl::StrCat("gantryctl: ", error.Format(file), "\n"));
   }
   if (!parsed.step) return std::nullopt;
   for (const Remark& warning : parsed.warnings) {
@@ -156,14 +156,14 @@ int Run(const std::vector<std::string>& arguments, const World& world) {
   if (command.report_promotion) return ReportPromotion(*command.report_promotion, world);
   if (command.report_indicator) return ReportIndicator(*command.report_indicator, world);
   if (command.complete) {
-    const std::string answer =
+    const std::string candidates =
         RenderCompletion(command.complete->completion, NamesFor(*command.complete, world));
-    return answer.empty() || world.write_out(answer) ? kExitSucceeded : kExitFailed;
+    return candidates.empty() || world.write_out(candidates) ? kExitSucceeded : kExitFailed;
   }
-  for (const std::string& mistake : command.mistakes) {
-    world.write_err(absl::StrCat("gantryctl: ", mistake, "\n"));
+  for (const std::string& usage_error : command.usage_errors) {
+    world.write_err(absl::StrCat("gantryctl: ", usage_error, "\n"));
   }
-  if (!command.mistakes.empty()) return kExitUsage;
+  if (!command.usage_errors.empty()) return kExitUsage;
   return world.write_out(command.text) ? kExitSucceeded : kExitFailed;
 }
 

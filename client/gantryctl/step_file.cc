@@ -14,7 +14,7 @@ using NodeKind = YamlNode::Kind;
 constexpr char kOneStep[] =
     "expected one step, a mapping with `uses` and `config`, as a list entry of a promotion's steps "
     "without its dash";
-constexpr std::size_t kMaxMistakes = 10;
+constexpr std::size_t kMaxErrors = 10;
 
 // Protobuf's parser at the other end takes messages nested 100 deep. A Struct value takes three
 // for a mapping and two for a list.
@@ -58,35 +58,35 @@ class StepReader {
         if (given) Warn(entry);
       } else if (entry.key == "if") {
         if (given) {
-          Mistaken(entry.line, entry.column,
-                   "`if` is a condition that only an orchestrator like Kargo can judge; decide "
+          AddError(entry.line, entry.column,
+                   "`if` is a condition that only an orchestrator like Kargo can evaluate; decide "
                    "yourself whether to run the step, and remove it");
         }
       } else if (entry.key == "task") {
         if (given) {
-          Mistaken(entry.line, entry.column,
+          AddError(entry.line, entry.column,
                    "`task` stands for the steps of a Kargo PromotionTask, which gantryctl does not "
                    "look up; run its steps one by one");
         }
       } else if (entry.key == "steps") {
-        Mistaken(entry.line, entry.column, absl::StrCat("this is a list of steps; ", kOneStep));
+        AddError(entry.line, entry.column, absl::StrCat("this is a list of steps; ", kOneStep));
       } else {
-        Mistaken(entry.line, entry.column,
+        AddError(entry.line, entry.column,
                  absl::StrCat("a step has no field \"", CutTo(Printable(entry.key), 60),
                               "\"; expected uses, as or config",
                               entry.key == "name" ? " (the step's name is written as `as`)" : ""));
       }
     }
     if (!has_uses) {
-      Mistaken(root.line, root.column,
+      AddError(root.line, root.column,
                "`uses` is missing; expected the kind of step, such as argocd-update");
     }
-    if (file_.mistakes.empty()) file_.step = std::move(step);
+    if (file_.errors.empty()) file_.step = std::move(step);
   }
 
-  void Mistaken(int line, int column, std::string text) {
-    if (file_.mistakes.size() < kMaxMistakes) {
-      file_.mistakes.push_back({line, column, std::move(text)});
+  void AddError(int line, int column, std::string text) {
+    if (file_.errors.size() < kMaxErrors) {
+      file_.errors.push_back({line, column, std::move(text)});
     }
   }
 
@@ -99,7 +99,7 @@ class StepReader {
       if (entry.key == "apiVersion") has_version = true;
     }
     if (kind.empty() || !has_version) return false;
-    Mistaken(root.line, root.column,
+    AddError(root.line, root.column,
              absl::StrCat("this is a Kubernetes object of kind ", CutTo(Printable(kind), 60), "; ",
                           kOneStep));
     return true;
@@ -108,7 +108,7 @@ class StepReader {
   std::string NonEmptyString(const YamlNode::Entry& entry) {
     const YamlNode& value = *entry.value;
     if (value.kind != NodeKind::kString || value.text.empty()) {
-      Mistaken(value.line, value.column,
+      AddError(value.line, value.column,
                absl::StrCat("`", entry.key, "` is ",
                             value.kind == NodeKind::kString ? "empty" : value.KindInWords(),
                             "; expected a string that is not empty"));
@@ -135,7 +135,7 @@ class StepReader {
 
   void RefuseExpression(const std::string& text, int line, int column, const Path& path) {
     if (text.find("${{") == std::string::npos) return;
-    Mistaken(line, column,
+    AddError(line, column,
              absl::StrCat("`", path.ToString(), "` is the expression ", CutTo(OneLine(text), 60),
                           "; gantryctl does not evaluate Kargo's expressions, so write the value "
                           "itself"));
@@ -143,7 +143,7 @@ class StepReader {
 
   void ReadConfig(const YamlNode::Entry& entry, google::protobuf::Struct& config) {
     if (entry.value->kind != NodeKind::kMapping) {
-      Mistaken(entry.value->line, entry.value->column,
+      AddError(entry.value->line, entry.value->column,
                absl::StrCat("`config` is ", entry.value->KindInWords(), "; expected a mapping"));
       return;
     }
@@ -162,7 +162,7 @@ class StepReader {
     if (node.kind == NodeKind::kMapping) depth += kMessagesOfMapping;
     if (node.kind == NodeKind::kSequence) depth += kMessagesOfList;
     if (depth > kMaxMessageDepth) {
-      Mistaken(
+      AddError(
           node.line, node.column,
           "`config` is nested too deep for a message here; expected at most 33 mappings inside "
           "each other, or 48 lists in a mapping");
@@ -205,12 +205,12 @@ StepFile ParseStepFile(const std::string& text) {
   StepReader reader(file);
   const YamlResult yaml = ParseYaml(text);
   if (!yaml.documents) {
-    file.mistakes.push_back(yaml.mistake);
+    file.errors.push_back(yaml.error);
   } else if (yaml.documents->empty()) {
-    reader.Mistaken(0, 0, absl::StrCat("it holds nothing; ", kOneStep));
+    reader.AddError(0, 0, absl::StrCat("it holds nothing; ", kOneStep));
   } else if (yaml.documents->size() > 1) {
     const YamlNode& second = *(*yaml.documents)[1];
-    reader.Mistaken(second.line, second.column,
+    reader.AddError(second.line, second.column,
                     absl::StrCat("it holds ", yaml.documents->size(),
                                  " documents, and this is the "
                                  "second; put each step into a file of its own"));
@@ -219,10 +219,10 @@ StepFile ParseStepFile(const std::string& text) {
     if (root.kind == NodeKind::kMapping) {
       reader.Read(root);
     } else if (root.kind == NodeKind::kSequence) {
-      reader.Mistaken(root.line, root.column,
+      reader.AddError(root.line, root.column,
                       absl::StrCat("it holds a list of ", root.items.size(), " steps; ", kOneStep));
     } else {
-      reader.Mistaken(root.line, root.column,
+      reader.AddError(root.line, root.column,
                       absl::StrCat("it holds ", root.KindInWords(), "; ", kOneStep));
     }
   }

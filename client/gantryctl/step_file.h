@@ -20,9 +20,9 @@ struct Step {
 };
 
 struct StepFile {
-  std::optional<Step> step;      // not set when there are mistakes
+  std::optional<Step> step;      // not set when there are errors
   std::vector<Remark> warnings;  // what has no effect
-  std::vector<Remark> mistakes;  // all that can be told, the first ten
+  std::vector<Remark> errors;    // all that can be told, the first ten
 };
 
 // Reads one step from YAML or JSON. Its keys:
@@ -35,9 +35,9 @@ struct StepFile {
 //   if, task         refused: without an orchestrator it is not known whether, or which, step to
 //   run
 //
-// A key with the value null counts as not given. Everything else is a mistake, and so are several
+// A key with the value null counts as not given. Everything else is an error, and so are several
 // steps, and expressions (${{ ... }}): only Kargo can evaluate them. Whether `config` fits the step
-// is for the service to judge.
+// is for the service to check.
 StepFile ParseStepFile(const std::string& text);
 
 }  // namespace gantry::gantryctl

@@ -8,6 +8,8 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "base/durations.h"
+#include "base/text.h"
 #include "client/gantryctl/text.h"
 
 namespace gantry::gantryctl {
@@ -28,8 +30,8 @@ std::string Described(const std::string& description, const Look& look) {
 
 std::string TimeoutOf(const v1::StepKind& kind) {
   if (!kind.has_default_timeout()) return "";
-  return FormatGoDuration(absl::Seconds(kind.default_timeout().seconds()) +
-                          absl::Nanoseconds(kind.default_timeout().nanos()));
+  return base::FormatGoDuration(absl::Seconds(kind.default_timeout().seconds()) +
+                                absl::Nanoseconds(kind.default_timeout().nanos()));
 }
 
 std::string TextAt(const SchemaJson& json, const char* key) {
@@ -116,7 +118,7 @@ absl::StatusOr<std::string> Render(const v1::ListStepKindsResponse& response, Ou
 std::string UnknownKind(const std::string& wanted, const v1::ListStepKindsResponse& response) {
   std::vector<std::string> names;
   for (const v1::StepKind& kind : response.kinds()) names.push_back(kind.uses());
-  const std::vector<std::string> near = NearNames(wanted, names);
+  const std::vector<std::string> near = base::NearNames(wanted, names);
   if (!near.empty()) {
     return absl::StrCat("no kind of step ", OneLine(wanted), "; did you mean ",
                         OneLine(absl::StrJoin(near, " or ")), "?\n");

@@ -8,8 +8,6 @@
 #include <string>
 #include <vector>
 
-#include "absl/time/time.h"
-
 // Text for people: what may be shown on a terminal, and how wide it is. Pure; any thread.
 namespace gantry::gantryctl {
 
@@ -57,18 +55,6 @@ class GrowingTable {
   std::vector<std::size_t> widths_;
   bool headed_ = false;
 };
-
-// Those of `names` that `wanted` may have been meant for, at most three, the nearest first: a third
-// of the characters of `wanted` may be missing, superfluous, wrong, or swapped with the next.
-std::vector<std::string> NearNames(const std::string& wanted,
-                                   const std::vector<std::string>& names);
-
-// A duration as Go writes them: 90s, 2m, 1h30m, 1.5s, 300ms. Nothing for anything else; a sign or a
-// number without a unit is such.
-std::optional<absl::Duration> ParseGoDuration(const std::string& text);
-
-// The same way round, in whole seconds, or whole milliseconds below one.
-std::string FormatGoDuration(absl::Duration duration);
 
 }  // namespace gantry::gantryctl
 

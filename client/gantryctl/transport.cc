@@ -71,7 +71,7 @@ constexpr char kKeyExpected[] =
     "the private key of the certificate of --cert-file, in PEM and without a passphrase";
 constexpr char kTokenExpected[] = "a bearer token, which is printable ASCII without blanks";
 
-// What gave the flag its value, as mistakes name it.
+// What gave the flag its value, as usage errors name it.
 std::string Source(const ServiceFlags& flags, const std::string& flag) {
   const auto found = flags.sources.find(flag);
   return found == flags.sources.end() ? flag : found->second;

@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
+#include "base/text.h"
 #include "client/gantryctl/text.h"
 #include "gantry/client/errors.h"
 
@@ -28,9 +29,7 @@ std::string AdviceOnToken(const ServiceFlags& flags, const World& world) {
   const std::optional<absl::Time> expiry = ExpiryOfToken(*token);
   const absl::Time now = world.now ? world.now() : absl::Now();
   if (expiry && *expiry <= now) {
-    return absl::StrCat(where, " has expired at ",
-                        absl::FormatTime("%Y-%m-%dT%H:%M:%SZ", *expiry, absl::UTCTimeZone()),
-                        "; get a new one.\n");
+    return absl::StrCat(where, " has expired at ", base::UtcTime(*expiry), "; get a new one.\n");
   }
   return absl::StrCat(where,
                       " was sent and not accepted; check that it was issued for this service and "

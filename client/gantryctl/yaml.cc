@@ -14,11 +14,11 @@
 #include <sstream>
 #include <utility>
 
-#include "absl/strings/ascii.h"
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "base/text.h"
 #include "client/gantryctl/text.h"
+#include "client/gantryctl/yaml_scalars.h"
 
 namespace gantry::gantryctl {
 namespace {
@@ -36,97 +36,22 @@ static_assert(kMaxYamlDepth == 90);
 constexpr char kTooDeep[] = "more than 90 lists and mappings are nested here; expected fewer";
 
 // Leaves the parser from inside its callbacks; caught in ParseYaml.
-struct Mistake {
+struct SyntaxError {
   Remark remark;
 };
 
 [[noreturn]] void Fail(const YAML::Mark& mark, const std::string& text) {
-  throw Mistake{{mark.line + 1, mark.column + 1, text}};
+  throw SyntaxError{{mark.line + 1, mark.column + 1, text}};
 }
-
-std::string QuotedScalar(const std::string& text) {
-  return absl::StrCat("\"", CutTo(Printable(text), 60), "\"");
-}
-
-bool IsDigits(const std::string& text, std::size_t from) {
-  return from < text.size() &&
-         std::all_of(text.begin() + static_cast<std::ptrdiff_t>(from), text.end(),
-                     [](unsigned char c) { return absl::ascii_isdigit(c); });
-}
-
-bool IsOneOf(const std::string& text, std::initializer_list<const char*> words) {
-  return std::any_of(words.begin(), words.end(),
-                     [&text](const char* word) { return text == word; });
-}
-
-// [-+]? ( \. [0-9]+ | [0-9]+ ( \. [0-9]* )? ) ( [eE] [-+]? [0-9]+ )?, integers included.
-bool IsDecimal(const std::string& text) {
-  std::size_t at = 0;
-  const auto digits = [&] {
-    const std::size_t begin = at;
-    while (at < text.size() && absl::ascii_isdigit(static_cast<unsigned char>(text[at]))) ++at;
-    return at > begin;
-  };
-  const auto skip = [&](const char* any_of) {
-    const bool there = at < text.size() && std::string(any_of).find(text[at]) != std::string::npos;
-    if (there) ++at;
-    return there;
-  };
-  skip("+-");
-  if (digits()) {
-    if (skip(".")) digits();
-  } else if (!skip(".") || !digits()) {
-    return false;
-  }
-  if (skip("eE")) {
-    skip("+-");
-    if (!digits()) return false;
-  }
-  return at == text.size();
-}
-
-// The number a scalar stands for, which can be infinite or none (NaN); nothing if it is no number.
-std::optional<double> ToNumber(const std::string& text) {
-  double number = 0;
-  if (text.size() > 2 && text[0] == '0' && (text[1] == 'x' || text[1] == 'o')) {
-    const double base = text[1] == 'x' ? 16 : 8;
-    for (std::size_t i = 2; i < text.size(); ++i) {
-      const auto c = static_cast<unsigned char>(text[i]);
-      if (!absl::ascii_isxdigit(c)) return std::nullopt;
-      const double digit = absl::ascii_isdigit(c) ? c - '0' : absl::ascii_tolower(c) - 'a' + 10;
-      if (digit >= base) return std::nullopt;
-      number = number * base + digit;
-    }
-    return number;
-  }
-  if (IsOneOf(text, {".nan", ".NaN", ".NAN"})) return std::nan("");
-  const std::string unsigned_text =
-      !text.empty() && (text[0] == '-' || text[0] == '+') ? text.substr(1) : text;
-  if (IsOneOf(unsigned_text, {".inf", ".Inf", ".INF"})) {
-    return text[0] == '-' ? -HUGE_VAL : HUGE_VAL;
-  }
-  if (!IsDecimal(text) || !absl::SimpleAtod(text, &number)) return std::nullopt;
-  return number;
-}
-
-bool IsInteger(const std::string& text) {
-  const bool sign = !text.empty() && (text[0] == '-' || text[0] == '+');
-  return IsDigits(text, sign ? 1 : 0) ||
-         (text.size() > 2 && text[0] == '0' && (text[1] == 'x' || text[1] == 'o'));
-}
-
-bool IsNull(const std::string& text) { return IsOneOf(text, {"", "~", "null", "Null", "NULL"}); }
-bool IsTrue(const std::string& text) { return IsOneOf(text, {"true", "True", "TRUE"}); }
-bool IsFalse(const std::string& text) { return IsOneOf(text, {"false", "False", "FALSE"}); }
 
 double CheckedNumber(const YAML::Mark& mark, const std::string& text, double number) {
   if (!std::isfinite(number)) {
-    Fail(mark, absl::StrCat(QuotedScalar(text),
+    Fail(mark, absl::StrCat(base::Quote(text),
                             " is a number that JSON does not have; write it in quotes if a string "
                             "is meant"));
   }
   if (IsInteger(text) && std::abs(number) > kMaxExactInteger) {
-    Fail(mark, absl::StrCat(QuotedScalar(text),
+    Fail(mark, absl::StrCat(base::Quote(text),
                             " is an integer beyond 2^53 and would lose digits; write it in quotes "
                             "if a string is meant"));
   }
@@ -237,7 +162,7 @@ class TreeBuilder : public SyntaxChecker {
     std::string type;
     if (tag.rfind(kCorePrefix, 0) == 0) type = tag.substr(sizeof kCorePrefix - 1);
     const auto mismatch = [&] {
-      Fail(mark, absl::StrCat(QuotedScalar(value), " is no ", type, ", as its tag says"));
+      Fail(mark, absl::StrCat(base::Quote(value), " is no ", type, ", as its tag says"));
     };
     const bool is_null = IsNull(value);
     const bool is_bool = IsTrue(value) || IsFalse(value);
@@ -259,7 +184,7 @@ class TreeBuilder : public SyntaxChecker {
       node->text = value;
       node->cost += value.size();
     } else {
-      Fail(mark, absl::StrCat("the tag ", QuotedScalar(tag),
+      Fail(mark, absl::StrCat("the tag ", base::Quote(tag),
                               " is not taken; expected none, or !!str, !!int, !!float, !!bool or "
                               "!!null"));
     }
@@ -268,7 +193,7 @@ class TreeBuilder : public SyntaxChecker {
 
   static void CheckTag(const YAML::Mark& mark, const std::string& tag, const char* type) {
     if (tag == "?" || tag.empty() || tag == "!" || tag == absl::StrCat(kCorePrefix, type)) return;
-    Fail(mark, absl::StrCat("the tag ", QuotedScalar(tag), " is not taken here; expected none"));
+    Fail(mark, absl::StrCat("the tag ", base::Quote(tag), " is not taken here; expected none"));
   }
 
   void CheckDepth(const YAML::Mark& mark, int more) const {
@@ -325,7 +250,7 @@ class TreeBuilder : public SyntaxChecker {
                                 "; write it in quotes if a string is meant"));
       }
       if (!frame.keys.insert(is_merge_key ? "<<" : node->text).second) {
-        Fail(mark, absl::StrCat("the key ", QuotedScalar(node->text),
+        Fail(mark, absl::StrCat("the key ", base::Quote(node->text),
                                 " is there twice in this mapping; expected once"));
       }
       Count(frame, mark, node->cost, 0);
@@ -359,36 +284,6 @@ class TreeBuilder : public SyntaxChecker {
   std::map<YAML::anchor_t, NodePtr> anchors_;
 };
 
-// JSON escapes a character beyond the first 65536 as two halves, which YAML does not know. Writes
-// such pairs as YAML's single escape. `json` is valid JSON.
-std::string JoinSurrogates(const std::string& json) {
-  const auto unit = [&json](std::size_t at) -> std::uint32_t {
-    std::uint32_t code = 0;
-    if (json.compare(at, 2, "\\u") != 0 || !absl::SimpleHexAtoi(json.substr(at + 2, 4), &code)) {
-      return 0;
-    }
-    return code;
-  };
-  std::string yaml;
-  yaml.reserve(json.size());
-  for (std::size_t at = 0; at < json.size();) {
-    if (json[at] != '\\') {
-      yaml += json[at++];
-      continue;
-    }
-    const std::uint32_t high = unit(at);
-    if (high >= 0xd800 && high < 0xdc00) {
-      const std::uint32_t low = unit(at + 6);
-      absl::StrAppendFormat(&yaml, "\\U%08x", 0x10000 + ((high - 0xd800) << 10) + (low - 0xdc00));
-      at += 12;
-    } else {
-      yaml.append(json, at, 2);
-      at += 2;
-    }
-  }
-  return yaml;
-}
-
 // Hands all documents to `handler`. Nothing when that is all; else why it ended.
 std::optional<Remark> Parse(const std::string& text, SyntaxChecker& handler) {
   try {
@@ -397,8 +292,8 @@ std::optional<Remark> Parse(const std::string& text, SyntaxChecker& handler) {
     while (parser.HandleNextDocument(handler)) {
     }
     return std::nullopt;
-  } catch (const Mistake& mistake) {
-    return mistake.remark;
+  } catch (const SyntaxError& error) {
+    return error.remark;
   } catch (const YAML::DeepRecursion& error) {
     return Remark{error.mark.line + 1, error.mark.column + 1, kTooDeep};
   } catch (const YAML::Exception& error) {
@@ -446,18 +341,18 @@ std::string YamlNode::KindInWords() const {
 YamlResult ParseYaml(const std::string& text) {
   YamlResult result;
   if (text.size() > kMaxYamlBytes) {
-    result.mistake.text = absl::StrCat("it is larger than ", kMaxYamlBytes >> 20,
-                                       " MiB; expected one step, which is far less");
+    result.error.text = absl::StrCat("it is larger than ", kMaxYamlBytes >> 20,
+                                     " MiB; expected one step, which is far less");
     return result;
   }
   if (const std::optional<std::size_t> offset = FirstInvalidUtf8(text)) {
-    result.mistake = NotUtf8(text, *offset);
+    result.error = NotUtf8(text, *offset);
     return result;
   }
   const std::string& yaml = nlohmann::json::accept(text) ? JoinSurrogates(text) : text;
   TreeBuilder builder;
-  const std::optional<Remark> mistake = Parse(yaml, builder);
-  if (!mistake) {
+  const std::optional<Remark> error = Parse(yaml, builder);
+  if (!error) {
     result.documents = builder.TakeDocuments();
     return result;
   }
@@ -465,12 +360,8 @@ YamlResult ParseYaml(const std::string& text) {
   // That it is open is the better thing to tell.
   SyntaxChecker checker;
   const std::optional<Remark> syntax = Parse(yaml, checker);
-  result.mistake = syntax && syntax->text != kTooDeep ? *syntax : *mistake;
+  result.error = syntax && syntax->text != kTooDeep ? *syntax : *error;
   return result;
-}
-
-bool NeedsQuotes(const std::string& text) {
-  return IsNull(text) || IsTrue(text) || IsFalse(text) || ToNumber(text).has_value();
 }
 
 }  // namespace gantry::gantryctl

@@ -54,20 +54,17 @@ constexpr int kMaxYamlDepth = 90;
 struct YamlResult {
   // Every document that is not null.
   std::optional<std::vector<std::shared_ptr<const YamlNode>>> documents;
-  Remark mistake;
+  Remark error;
 };
 
 // Reads YAML 1.2, of which JSON is a part. Scalars have the types of the core schema: what is
 // quoted is a string, and so is every plain scalar but null, ~, true, false, integers and floats
-// (on and yes are strings). Anchors, aliases and merge keys (<<) work. These are mistakes: keys
+// (on and yes are strings). Anchors, aliases and merge keys (<<) work. These are errors: keys
 // that are no strings, a key twice in a mapping, other tags than the core schema's, numbers that
 // JSON does not have or a double does not hold exactly, text that is not UTF-8, more than
 // kMaxYamlBytes (before or after aliases are written out), and more than kMaxYamlDepth lists and
 // mappings inside each other. No input makes it throw.
 YamlResult ParseYaml(const std::string& text);
-
-// Whether a plain scalar of this text would be read as something other than this string.
-bool NeedsQuotes(const std::string& text);
 
 }  // namespace gantry::gantryctl
 

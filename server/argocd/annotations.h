@@ -15,6 +15,8 @@ inline constexpr std::string_view kAuthorizedStageAnnotation = "kargo.akuity.io/
 inline constexpr std::string_view kRefreshAnnotation = "argocd.argoproj.io/refresh";
 // "true" makes Argo CD leave the Application alone.
 inline constexpr std::string_view kSkipReconcileAnnotation = "argocd.argoproj.io/skip-reconcile";
+// The mark that Argo CD leaves on what it manages: "<parent Application>:<group>/<kind>:...".
+inline constexpr std::string_view kTrackingIdAnnotation = "argocd.argoproj.io/tracking-id";
 
 }  // namespace gantry::argocd
 

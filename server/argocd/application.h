@@ -2,16 +2,16 @@
 #ifndef GANTRY_SERVER_ARGOCD_APPLICATION_H_
 #define GANTRY_SERVER_ARGOCD_APPLICATION_H_
 
-#include <map>
-#include <nlohmann/json.hpp>
+#include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
-#include "absl/status/statusor.h"
 #include "absl/time/time.h"
-#include "server/argocd/annotations.h"
+#include "base/interned_string.h"
 
 namespace gantry::argocd {
 
@@ -19,9 +19,10 @@ namespace gantry::argocd {
 inline constexpr std::string_view kPromotionInfo = "kargo.akuity.io/promotion";
 inline constexpr std::string_view kAttemptInfo = "gantry.dev/attempt";
 
-// An Argo CD Application, read from the Kubernetes API, as far as a step decides by it or changes
-// it. A JSON null counts as absent everywhere. Plain values; what is not here stays untouched in
-// the cluster because patches name single leaves.
+// An Argo CD Application as far as any rule reads it: steps decide by it, health is evaluated from
+// it, and tens of thousands of them are kept in memory. So what repeats among Applications is
+// interned, and what no rule reads (resources, most of the history) is not here. Plain values; a
+// JSON null counts as absent everywhere. Read by application_reader.h.
 
 struct ApplicationName {
   std::string ns;
@@ -31,65 +32,144 @@ struct ApplicationName {
 // "namespace/name"
 std::string ToString(const ApplicationName& name);
 
+struct HelmParameter {
+  base::InternedString name;
+  base::InternedString value;
+  bool force_string = false;
+  bool operator==(const HelmParameter&) const = default;
+};
+
+// A source: one of `spec`, one that was compared, or one that was synced.
 struct Source {
-  std::string repo_url;
-  std::string chart;
-  std::string target_revision;
+  base::InternedString repo_url;
+  base::InternedString chart;
+  base::InternedString target_revision;
   // Whether Argo CD renders manifests from it, and how. A source with a `ref` and neither path nor
   // chart only lends its files to others.
   bool has_ref = false;
   bool has_path = false;
   bool has_directory = false;
   bool has_plugin = false;
-  std::optional<nlohmann::json> kustomize;  // with `images` alone, when there is any
-  std::optional<nlohmann::json> helm;       // with `parameters` alone, when there is any
+  bool has_kustomize = false;
+  bool has_helm = false;
+  std::vector<base::InternedString> kustomize_images;
+  std::vector<HelmParameter> helm_parameters;
+  bool operator==(const Source&) const = default;
+};
+
+// The sources of an Application at one time. What was compared, synced and kept in the history is
+// mostly what `spec` has, and is then the same object. Never null.
+class Sources {
+ public:
+  Sources();
+  explicit Sources(std::vector<Source> sources);
+  const std::vector<Source>& operator*() const { return *sources_; }
+  const std::vector<Source>* operator->() const { return sources_.get(); }
+  std::size_t size() const { return sources_->size(); }
+  bool empty() const { return sources_->empty(); }
+  const Source& operator[](std::size_t i) const { return (*sources_)[i]; }
+  auto begin() const { return sources_->begin(); }
+  auto end() const { return sources_->end(); }
+  // Makes this the same object as `other` if the two are equal.
+  void ShareWith(const Sources& other);
+  bool operator==(const Sources& other) const {
+    return sources_ == other.sources_ || *sources_ == *other.sources_;
+  }
+
+ private:
+  std::shared_ptr<const std::vector<Source>> sources_;
 };
 
 struct Operation {
-  std::string initiated_by;
+  base::InternedString initiated_by;
   bool automated = false;
   bool has_sync = false;
-  std::map<std::string, std::string> info;  // the first entry of each name
+  // Entries of `info` (kPromotionInfo, kAttemptInfo); nothing when there is no such entry.
+  std::optional<base::InternedString> promotion;
+  std::optional<base::InternedString> attempt;
+  bool operator==(const Operation&) const = default;
 };
 
-// `syncResult`: what an operation deployed.
-struct SyncResult {
-  std::vector<std::string> revisions;         // [revision] where revisions is empty
-  std::vector<std::string> target_revisions;  // of the sources that were synced
+// What a sync deployed: `syncResult`, or an entry of the history.
+struct Deployed {
+  std::vector<base::InternedString> revisions;  // [revision] where `revisions` is empty
+  Sources sources;                              // `sources`, or [`source`] where that is empty
+  bool operator==(const Deployed&) const = default;
 };
 
 struct OperationState {
-  std::string phase;  // Running, Terminating, Succeeded, Failed, Error
+  base::InternedString phase;  // Running, Terminating, Succeeded, Failed, Error
   std::string message;
+  std::optional<absl::Time> started_at;
   std::optional<absl::Time> finished_at;
   Operation operation;
-  std::optional<SyncResult> sync_result;
+  std::optional<Deployed> sync_result;
+  bool operator==(const OperationState&) const = default;
+};
+
+// An entry of `status.history`: Argo CD appends one for each whole sync that succeeded.
+struct HistoryEntry {
+  std::int64_t id = 0;
+  Deployed deployed;
+  bool operator==(const HistoryEntry&) const = default;
+};
+
+// `status.conditions`, those that say that something is wrong with the Application itself.
+struct Condition {
+  base::InternedString type;  // ComparisonError, InvalidSpecError
+  std::string message;
+  bool operator==(const Condition&) const = default;
 };
 
 struct Application {
   ApplicationName name;
   std::string uid;
   std::string resource_version;
-  bool deleting = false;
-  std::map<std::string, std::string> labels;
-  std::map<std::string, std::string> annotations;
-  std::string owner;  // who generates it, "ApplicationSet shop"; empty when nobody is known
+  std::optional<absl::Time> created_at;
+  std::optional<absl::Time> deletion_requested_at;  // set: it is being deleted
+  std::vector<std::pair<base::InternedString, base::InternedString>> labels;  // ordered by key
+  // Annotations; nothing when there is no such one.
+  std::optional<base::InternedString> authorized_stage;
+  std::optional<base::InternedString> refresh;  // asked for and not taken up yet
+  bool skip_reconcile = false;                  // it is "true"
+  // Who generates the Application and puts it back when it is changed by hand, such as
+  // "ApplicationSet shop"; empty when nobody is known.
+  base::InternedString owner;
 
   bool has_source_hydrator = false;
   bool multi_source = false;  // `spec.sources` is not empty and overrides `spec.source`
-  std::vector<Source> sources;
-  std::optional<nlohmann::json> sync_options;
-  std::optional<nlohmann::json> retry;
+  Sources sources;
 
   std::optional<Operation> operation;
-  bool has_status = false;               // false also for null
-  bool has_operation_state_key = false;  // true also for null: a patch may remove the key
   std::optional<OperationState> operation_state;
+  std::optional<HistoryEntry> last_deployed;  // the newest entry of the history
+
+  base::InternedString sync_status;  // Synced, OutOfSync, Unknown
+  // `status.sync.revisions`, or [`revision`] where that is empty; empty when both are.
+  std::vector<base::InternedString> sync_revisions;
+  Sources compared_sources;  // `status.sync.comparedTo.sources`, or its [`source`]
+  base::InternedString health_status;
+  std::string health_message;
+  std::vector<Condition> conditions;
+  std::optional<absl::Time> reconciled_at;
+
+  // Why the object could not be understood, in words. No other field but the name, uid and
+  // resourceVersion is to be relied on then, and nobody may conclude anything from it.
+  std::string problem;
+
+  bool operator==(const Application&) const = default;
 };
 
-// `json` is one Application object. INVALID_ARGUMENT, saying which field has the wrong type, when
-// it is not one: deciding on half-understood state could do harm.
-absl::StatusOr<Application> ParseApplication(std::string_view json);
+using ApplicationPtr = std::shared_ptr<const Application>;
+
+// The value of a label; nothing when there is no such one.
+std::optional<std::string_view> FindLabel(const Application& application, std::string_view key);
+
+// "promotion p1", "alice" or "Argo CD's automated sync": whoever began an operation.
+std::string InitiatorOf(const Operation& operation);
+
+// Succeeded, Failed and Error; Running and Terminating are not, whatever else is set.
+bool IsCompleted(std::string_view phase);
 
 }  // namespace gantry::argocd
 

@@ -4,14 +4,14 @@
 #include <memory>
 #include <utility>
 
-#include "server/kubernetes/api/client.h"
+#include "server/argocd/application_reader.h"
 
 namespace gantry::cache {
 namespace {
 
-absl::StatusOr<std::shared_ptr<CachedApplication>> Read(std::string_view json) {
+absl::StatusOr<std::shared_ptr<CachedApplication>> ReadCached(simdjson::padded_string_view json) {
   auto application = std::make_shared<CachedApplication>();
-  if (absl::Status read = argocd::ObserveApplication(json, *application); !read.ok()) return read;
+  if (absl::Status read = argocd::ReadApplication(json, *application); !read.ok()) return read;
   return application;
 }
 
@@ -24,26 +24,23 @@ bool CachedApplication::SaysTheSame(const CachedApplication& other) const {
   return *this == same;
 }
 
-void PutOwnWrite(ApplicationCache& cache, std::string_view json) {
-  // What comes from elsewhere need not have the padding.
-  std::string padded(json);
-  padded.reserve(padded.size() + kubernetes::kJsonPadding);
-  if (auto application = Read(padded); application.ok()) {
+void PutOwnWrite(ApplicationCache& cache, const kubernetes::JsonText& response) {
+  if (auto application = ReadCached(response.padded()); application.ok()) {
     cache.PutOwnWrite(*std::move(application), /*creates=*/false);
   }
 }
 
 absl::StatusOr<std::string> ApplicationSink::Put(kubernetes::EventType /*type*/,
-                                                 std::string_view json) {
-  auto application = Read(json);
+                                                 simdjson::padded_string_view json) {
+  auto application = ReadCached(json);
   if (!application.ok()) return application.status();
   std::string resource_version = (*application)->resource_version;
   cache_.Put(*std::move(application), list_);
   return resource_version;
 }
 
-absl::StatusOr<std::string> ApplicationSink::Delete(std::string_view json) {
-  const auto application = Read(json);
+absl::StatusOr<std::string> ApplicationSink::Delete(simdjson::padded_string_view json) {
+  const auto application = ReadCached(json);
   if (!application.ok()) return application.status();
   cache_.Delete((*application)->name, (*application)->uid);
   return (*application)->resource_version;

@@ -6,15 +6,16 @@
 #include <string>
 #include <string_view>
 
-#include "server/argocd/observed_application.h"
+#include "server/argocd/application.h"
 #include "server/cache/freshness.h"
 #include "server/cache/object_cache.h"
+#include "server/kubernetes/api/json_text.h"
 #include "server/kubernetes/watch/reflector.h"
 
 namespace gantry::cache {
 
 // An Application as it is kept.
-struct CachedApplication : argocd::ObservedApplication {
+struct CachedApplication : argocd::Application {
   const argocd::ApplicationName& key() const { return name; }
   bool SaysTheSame(const CachedApplication& other) const;
 };
@@ -22,9 +23,9 @@ struct CachedApplication : argocd::ObservedApplication {
 using ApplicationCache = ObjectCache<argocd::ApplicationName, CachedApplication>;
 using CachedApplicationPtr = ApplicationCache::Ptr;
 
-// Puts the answer to a write of our own into the cache. An answer that is no Application is left
+// Puts the response to a write of our own into the cache. A response that is no Application is left
 // to the watch.
-void PutOwnWrite(ApplicationCache& cache, std::string_view json);
+void PutOwnWrite(ApplicationCache& cache, const kubernetes::JsonText& response);
 
 // What the reflector of one namespace (empty: all) fills. Belongs to that reflector's thread.
 class ApplicationSink final : public kubernetes::ObjectSink {
@@ -35,8 +36,9 @@ class ApplicationSink final : public kubernetes::ObjectSink {
       : cache_(cache), freshness_(freshness), source_(source), ns_(std::move(ns)) {}
 
   void BeginList() override { list_ = cache_.BeginList(); }
-  absl::StatusOr<std::string> Put(kubernetes::EventType type, std::string_view json) override;
-  absl::StatusOr<std::string> Delete(std::string_view json) override;
+  absl::StatusOr<std::string> Put(kubernetes::EventType type,
+                                  simdjson::padded_string_view json) override;
+  absl::StatusOr<std::string> Delete(simdjson::padded_string_view json) override;
   void EndList(std::string_view resource_version) override;
   void UpToDate(absl::Duration time) override { freshness_.UpToDate(source_, time); }
 

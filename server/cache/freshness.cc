@@ -12,6 +12,13 @@ std::string Seconds(absl::Duration duration) {
   return absl::FormatDuration(absl::Trunc(duration, absl::Seconds(1)));
 }
 
+void TakeOlder(const Freshness::Reading& reading, Freshness::Reading& oldest) {
+  oldest.observed_time = std::min(oldest.observed_time, reading.observed_time);
+  oldest.age = std::max(oldest.age, reading.age);
+  oldest.stale = oldest.stale || reading.stale;
+  oldest.stale_at = std::min(oldest.stale_at, reading.stale_at);
+}
+
 }  // namespace
 
 Freshness::Source Freshness::AddSource(std::string resource, std::string scope) {
@@ -55,29 +62,44 @@ bool Freshness::AllSynced() const {
   return std::all_of(all_.begin(), all_.end(), [&](Source source) { return IsSynced(source); });
 }
 
-Freshness::Reading Freshness::Read(Source source) const {
+Freshness::Reading Freshness::ReadAt(Source source, absl::Duration since_boot) const {
   const State& state = sources_[source];
   const absl::Duration boot = absl::Nanoseconds(state.boot.load(std::memory_order_acquire));
   Reading reading;
   reading.observed_time = absl::FromUnixNanos(state.wall.load(std::memory_order_relaxed));
-  reading.age = std::max(absl::ZeroDuration(), clock_.SinceBoot() - boot);
+  reading.age = std::max(absl::ZeroDuration(), since_boot - boot);
   reading.stale = reading.age > limit_;
   reading.stale_at = boot + limit_;
   return reading;
 }
 
 Freshness::Reading Freshness::Read(const std::vector<Source>& sources) const {
-  Reading oldest;
-  oldest.observed_time = absl::InfiniteFuture();
-  oldest.stale_at = absl::InfiniteDuration();
-  for (const Source source : sources) {
-    const Reading reading = Read(source);
-    oldest.observed_time = std::min(oldest.observed_time, reading.observed_time);
-    oldest.age = std::max(oldest.age, reading.age);
-    oldest.stale = oldest.stale || reading.stale;
-    oldest.stale_at = std::min(oldest.stale_at, reading.stale_at);
+  if (sources.empty()) {
+    Reading reading;
+    reading.observed_time = clock_.Now();
+    reading.stale_at = absl::InfiniteDuration();
+    return reading;
   }
-  if (sources.empty()) oldest.observed_time = clock_.Now();
+  const absl::Duration since_boot = clock_.SinceBoot();
+  Reading oldest = ReadAt(sources[0], since_boot);
+  for (std::size_t i = 1; i < sources.size(); ++i) {
+    TakeOlder(ReadAt(sources[i], since_boot), oldest);
+  }
+  return oldest;
+}
+
+std::vector<Freshness::Reading> Freshness::ReadEach() const {
+  const absl::Duration since_boot = clock_.SinceBoot();
+  std::vector<Reading> readings;
+  readings.reserve(all_.size());
+  for (const Source source : all_) readings.push_back(ReadAt(source, since_boot));
+  return readings;
+}
+
+Freshness::Reading Freshness::Oldest(const std::vector<Reading>& readings,
+                                     const std::vector<Source>& sources) {
+  Reading oldest = readings[sources[0]];
+  for (std::size_t i = 1; i < sources.size(); ++i) TakeOlder(readings[sources[i]], oldest);
   return oldest;
 }
 

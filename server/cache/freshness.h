@@ -17,8 +17,8 @@ namespace gantry::cache {
 
 // How recent what the watches have brought is, so that nothing is vouched for on old evidence. Each
 // watch is a source of its own: an Application's evidence is as fresh as the watch of its
-// namespace. Age is judged when it is asked for, by a clock that also runs while the process or the
-// machine is stopped.
+// namespace. Age is computed when it is asked for, by a clock that also runs while the process or
+// the machine is stopped.
 //
 // Owned by the wiring, which adds all sources before anything else is called; after that any
 // thread, without a lock.
@@ -49,10 +49,15 @@ class Freshness {
     // When it will be stale if nothing more is heard (since boot).
     absl::Duration stale_at;
   };
-  Reading Read(Source source) const;
+  Reading Read(Source source) const { return ReadAt(source, clock_.SinceBoot()); }
   // The oldest of several; of none, as fresh as can be.
   Reading Read(const std::vector<Source>& sources) const;
   Reading ReadAll() const { return Read(all_); }
+  // Each source, at one moment, for whoever looks at many things at once. A source is the number of
+  // its reading.
+  std::vector<Reading> ReadEach() const;
+  // The oldest of those in `readings` that are among `sources`, of which there is one at least.
+  static Reading Oldest(const std::vector<Reading>& readings, const std::vector<Source>& sources);
   const std::vector<Source>& all() const { return all_; }
 
   bool IsSynced(Source source) const;
@@ -75,6 +80,8 @@ class Freshness {
     std::atomic<std::int64_t> boot{0};
     std::atomic<std::int64_t> wall{0};
   };
+
+  Reading ReadAt(Source source, absl::Duration since_boot) const;
 
   const absl::Duration limit_;
   const base::Clock& clock_;

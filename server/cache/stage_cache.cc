@@ -1,87 +1,115 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "server/cache/stage_cache.h"
 
+#include <cstddef>
 #include <memory>
+#include <optional>
 #include <utility>
 
 #include "absl/status/status.h"
 #include "base/names.h"
 #include "base/strings.h"
+#include "server/stages/stage_object.h"
+#include "server/stages/stage_record_json.h"
 
 namespace gantry::cache {
 namespace {
 
-using nlohmann::json;
-
-std::string Text(const json& object, const char* key) {
-  const auto found = object.find(key);
-  return found != object.end() && found->is_string() ? found->get<std::string>() : "";
+absl::StatusOr<stages::StageObject> Read(simdjson::padded_string_view json) {
+  absl::StatusOr<stages::StageObject> object = stages::ReadStageObject(json);
+  if (object.ok()) return object;
+  return absl::InvalidArgumentError(
+      base::StrCat("a StageHealth can't be read: ", object.status().message()));
 }
 
-// An error when not even the metadata can be read. Null for a name that no Stage has.
-absl::StatusOr<std::shared_ptr<CachedStage>> FromObject(const json& object,
-                                                        std::string& resource_version) {
-  const auto metadata = object.is_object() ? object.find("metadata") : object.end();
-  if (!object.is_object() || metadata == object.end() || !metadata->is_object() ||
-      Text(*metadata, "name").empty() || Text(*metadata, "resourceVersion").empty()) {
-    return absl::InvalidArgumentError(
-        "a StageHealth without metadata.name or metadata.resourceVersion");
+// Whose it is, whatever its content claims. Nothing for a name that no Stage has.
+std::optional<StageName> NameOf(const stages::StageObject& object) {
+  const std::size_t dot = object.name.find('.');
+  if (dot == std::string::npos || !base::IsDns1123Label(object.name.substr(0, dot)) ||
+      !base::IsDns1123Subdomain(object.name.substr(dot + 1))) {
+    return std::nullopt;
   }
-  resource_version = Text(*metadata, "resourceVersion");
-  const std::string name = Text(*metadata, "name");
-  const std::size_t dot = name.find('.');
-  if (dot == std::string::npos || !base::IsDns1123Label(name.substr(0, dot)) ||
-      !base::IsDns1123Subdomain(name.substr(dot + 1))) {
-    return nullptr;
-  }
+  return StageName{object.name.substr(0, dot), object.name.substr(dot + 1)};
+}
 
-  auto stage = std::make_shared<CachedStage>();
-  stage->uid = Text(*metadata, "uid");
-  stage->resource_version = resource_version;
-  const auto spec = object.find("spec");
-  auto record = stages::RecordFromSpec(spec == object.end() ? json::object() : *spec);
-  if (record.ok()) {
-    stage->record = *std::move(record);
-  } else {
-    stage->problem = std::string(record.status().message());
+bool HasRecordOf(const stages::StageObject& object, const CachedStage& known) {
+  return object.generation != 0 && object.generation == known.generation && object.uid == known.uid;
+}
+
+void ReadRecord(const stages::StageObject& object, const StageName& name, CachedStage& stage) {
+  if (object.spec.size() > 0) {
+    auto record = stages::ReadRecord(object.spec);
+    if (record.ok()) {
+      stage.record = *std::move(record);
+    } else {
+      stage.problem = std::string(record.status().message());
+    }
   }
-  // The resource's name tells whose it is, whatever its content claims.
-  stage->record.project = name.substr(0, dot);
-  stage->record.stage = name.substr(dot + 1);
-  const auto status = object.find("status");
-  if (status != object.end()) stage->status = stages::StatusFromJson(*status);
-  return stage;
+  stage.record.project = name.project;
+  stage.record.stage = name.stage;
 }
 
 }  // namespace
 
 void PutOwnWrite(StageCache& cache, const stages::StoredStage& stage) {
-  std::string resource_version;
-  auto read = FromObject(stage.object, resource_version);
-  if (read.ok() && *read != nullptr) cache.PutOwnWrite(*std::move(read), /*creates=*/true);
+  auto cached = std::make_shared<CachedStage>();
+  cached->uid = stage.uid;
+  cached->resource_version = stage.resource_version;
+  cached->generation = stage.generation;
+  cached->record = stage.record;
+  // Saving a record leaves the status as it is.
+  const CachedStagePtr known = cache.Find(cached->key());
+  if (known != nullptr && known->uid == stage.uid) cached->status = known->status;
+  cache.PutOwnWrite(std::move(cached), /*creates=*/true);
 }
 
-absl::StatusOr<std::string> StageSink::Put(kubernetes::EventType /*type*/, std::string_view text) {
-  std::string resource_version;
-  auto stage = FromObject(json::parse(text.begin(), text.end(), nullptr, false), resource_version);
-  if (!stage.ok()) return stage.status();
-  if (*stage == nullptr) return resource_version;
-  if (on_problem_ && !(*stage)->problem.empty()) {
-    on_problem_(base::StrCat(
-        "the StageHealth of ", (*stage)->record.project, "/", (*stage)->record.stage,
-        " can't be understood: ", (*stage)->problem,
-        "; its Stage is UNKNOWN until it is corrected, or deleted to forget the Stage"));
+void PutOwnWrite(StageCache& cache, const stages::SavedStatus& status) {
+  const CachedStagePtr known = cache.Find({std::string(status.project), std::string(status.stage)});
+  // What was written meanwhile the watch will bring, with this status.
+  if (known == nullptr || known->uid != status.uid ||
+      known->resource_version != status.old_resource_version) {
+    return;
   }
-  cache_.Put(*std::move(stage), list_);
-  return resource_version;
+  auto cached = std::make_shared<CachedStage>(*known);
+  cached->resource_version = status.new_resource_version;
+  cached->status = status.status;
+  cache.PutOwnWrite(std::move(cached), /*creates=*/false);
 }
 
-absl::StatusOr<std::string> StageSink::Delete(std::string_view text) {
-  std::string resource_version;
-  auto stage = FromObject(json::parse(text.begin(), text.end(), nullptr, false), resource_version);
-  if (!stage.ok()) return stage.status();
-  if (*stage != nullptr) cache_.Delete((*stage)->key(), (*stage)->uid);
-  return resource_version;
+absl::StatusOr<std::string> StageSink::Put(kubernetes::EventType /*type*/,
+                                           simdjson::padded_string_view json) {
+  const absl::StatusOr<stages::StageObject> object = Read(json);
+  if (!object.ok()) return object.status();
+  const std::optional<StageName> name = NameOf(*object);
+  if (!name) return object->resource_version;
+
+  auto stage = std::make_shared<CachedStage>();
+  const CachedStagePtr known = cache_.Find(*name);
+  if (known != nullptr && HasRecordOf(*object, *known)) {
+    stage->record = known->record;
+    stage->problem = known->problem;
+  } else {
+    ReadRecord(*object, *name, *stage);
+    if (on_problem_ && !stage->problem.empty()) {
+      on_problem_(base::StrCat(
+          "the StageHealth of ", name->project, "/", name->stage,
+          " can't be understood: ", stage->problem,
+          "; its Stage is UNKNOWN until it is corrected, or deleted to forget the Stage"));
+    }
+  }
+  stage->uid = object->uid;
+  stage->resource_version = object->resource_version;
+  stage->generation = object->generation;
+  if (object->status.size() > 0) stage->status = stages::ReadStatus(object->status);
+  cache_.Put(std::move(stage), list_);
+  return object->resource_version;
+}
+
+absl::StatusOr<std::string> StageSink::Delete(simdjson::padded_string_view json) {
+  const absl::StatusOr<stages::StageObject> object = Read(json);
+  if (!object.ok()) return object.status();
+  if (const auto name = NameOf(*object)) cache_.Delete(*name, object->uid);
+  return object->resource_version;
 }
 
 void StageSink::EndList(std::string_view resource_version) {

@@ -4,7 +4,6 @@
 
 #include <cstdint>
 #include <functional>
-#include <nlohmann/json.hpp>
 #include <string>
 #include <string_view>
 
@@ -27,6 +26,8 @@ struct StageName {
 struct CachedStage {
   std::string uid;
   std::string resource_version;
+  // Of the same uid and generation, another version has the same record. Zero: not known.
+  std::int64_t generation = 0;
   stages::StageRecord record;
   stages::StageStatus status;
   // Why the record can't be understood, in words; then `record` has nothing but the names.
@@ -42,8 +43,9 @@ struct CachedStage {
 using StageCache = ObjectCache<StageName, CachedStage>;
 using CachedStagePtr = StageCache::Ptr;
 
-// Puts what was just saved into the cache.
+// Puts what was just saved into the cache: a record, or a status.
 void PutOwnWrite(StageCache& cache, const stages::StoredStage& stage);
+void PutOwnWrite(StageCache& cache, const stages::SavedStatus& status);
 
 // What the reflector of StageHealths fills. Belongs to that reflector's thread.
 class StageSink final : public kubernetes::ObjectSink {
@@ -54,8 +56,9 @@ class StageSink final : public kubernetes::ObjectSink {
       : cache_(cache), freshness_(freshness), source_(source), on_problem_(std::move(on_problem)) {}
 
   void BeginList() override { list_ = cache_.BeginList(); }
-  absl::StatusOr<std::string> Put(kubernetes::EventType type, std::string_view text) override;
-  absl::StatusOr<std::string> Delete(std::string_view text) override;
+  absl::StatusOr<std::string> Put(kubernetes::EventType type,
+                                  simdjson::padded_string_view text) override;
+  absl::StatusOr<std::string> Delete(simdjson::padded_string_view text) override;
   void EndList(std::string_view resource_version) override;
   void UpToDate(absl::Duration time) override { freshness_.UpToDate(source_, time); }
 

@@ -5,13 +5,13 @@
 
 #include "base/strings.h"
 #include "server/cache/application_cache.h"
+#include "server/cache/application_client.h"
 #include "server/cache/stage_cache.h"
 #include "server/stages/stage_store.h"
 
 namespace gantry::cache {
 namespace {
 
-constexpr kubernetes::Resource kApplications = {"argoproj.io", "v1alpha1", "applications"};
 // Twice in the time after which evidence is stale, a silent watch can be opened again in vain.
 constexpr int kIdleShare = 3;
 

@@ -21,8 +21,9 @@ std::vector<MetricFamily> CollectHealthMetrics(const HealthCache& health,
                       {}};
   const HealthCache::Page page =
       health.ListAfter(std::nullopt, "", {}, std::numeric_limits<std::size_t>::max());
+  const Readings readings = caches.freshness.ReadEach();
   for (const StageSnapshotPtr& snapshot : page.stages) {
-    const v1::HealthState current = health.Show(snapshot).snapshot->state;
+    const v1::HealthState current = health.Show(snapshot, readings).snapshot->state;
     for (const auto state :
          {v1::HEALTH_STATE_HEALTHY, v1::HEALTH_STATE_NOT_APPLICABLE, v1::HEALTH_STATE_PROGRESSING,
           v1::HEALTH_STATE_UNKNOWN, v1::HEALTH_STATE_UNHEALTHY}) {

@@ -9,15 +9,12 @@
 #include <utility>
 
 #include "base/strings.h"
-#include "server/argocd/patch.h"
-#include "server/authorization/authorized_stage.h"
-#include "server/kubernetes/api/error.h"
+#include "server/argocd/authorization.h"
 #include "server/stages/stage_status.h"
 
 namespace gantry::health {
 namespace {
 
-constexpr kubernetes::Resource kApplications = {"argoproj.io", "v1alpha1", "applications"};
 // How late the end of a term is noticed while nothing is due, at most.
 constexpr std::chrono::milliseconds kLongestSleep{100};
 
@@ -82,6 +79,7 @@ void LeaderWork::Begin() {
 
 void LeaderWork::TakeChanges() {
   const absl::Time now = deps_.clock.Now();
+  bool other_refreshes = false;
   for (const StageName& name : changes_->Take()) {
     const StageSnapshotPtr snapshot = deps_.health.Find(name);
     if (snapshot != nullptr && snapshot->status_differs) {
@@ -89,16 +87,21 @@ void LeaderWork::TakeChanges() {
     } else {
       status_due_.erase(name);
     }
-    if (snapshot == nullptr || snapshot->wants_refresh.empty()) {
-      unreconciled_.erase(name);
-    } else {
-      unreconciled_[name] = snapshot->wants_refresh;
+    if (snapshot == nullptr || snapshot->wants_refresh->empty()) {
+      if (unreconciled_.erase(name) > 0) other_refreshes = true;
+    } else if (SharedNames& known = unreconciled_[name]; known != snapshot->wants_refresh) {
+      known = snapshot->wants_refresh;
+      other_refreshes = true;
     }
   }
+  if (other_refreshes) FindRefreshesDue(now);
+}
+
+void LeaderWork::FindRefreshesDue(absl::Time now) {
   // Those that are wanted, each with the time it is due; what is not wanted any more goes.
   std::map<argocd::ApplicationName, absl::Time> due;
   for (const auto& [stage, applications] : unreconciled_) {
-    for (const argocd::ApplicationName& name : applications) {
+    for (const argocd::ApplicationName& name : *applications) {
       const auto known = refresh_due_.find(name);
       if (known != refresh_due_.end()) {
         due.insert(*known);
@@ -143,8 +146,8 @@ void LeaderWork::WriteStatus(const StageName& name, base::Context& term) {
   status_due_.erase(name);
   const StageSnapshotPtr snapshot = deps_.health.Find(name);
   const cache::CachedStagePtr stage = deps_.caches.stages.Find(name);
-  if (snapshot == nullptr || stage == nullptr || snapshot->judged_stale) return;
-  // An outage must not end in thousands of writes. When it is over before the judge has seen it,
+  if (snapshot == nullptr || stage == nullptr || snapshot->evaluated_stale) return;
+  // An outage must not end in thousands of writes. When it is over before the next evaluation,
   // nothing is published that would bring this back.
   if (deps_.caches.freshness.Read(snapshot->sources).stale) {
     status_due_[name] = now + kStatusRetry;
@@ -155,7 +158,7 @@ void LeaderWork::WriteStatus(const StageName& name, base::Context& term) {
   const absl::Status saved =
       deps_.stages.SaveStatus(name.project, name.stage, stage->resource_version, status, term);
   if (saved.ok()) return;
-  // A change of the record that the watch has not brought yet is judged again when it does.
+  // A change of the record that the watch has not brought yet is evaluated again when it does.
   const bool changed = absl::IsAborted(saved);
   status_due_[name] = now + (changed ? kStatusDelay : kStatusRetry);
   if (!changed && term.Check().ok()) {
@@ -167,13 +170,10 @@ void LeaderWork::WriteStatus(const StageName& name, base::Context& term) {
 }
 
 bool LeaderWork::IsAuthorized(const cache::CachedApplication& application) const {
-  if (!application.authorized_stage) return false;
-  const std::optional<std::string> annotation = application.authorized_stage->str();
   return std::any_of(unreconciled_.begin(), unreconciled_.end(), [&](const auto& entry) {
     const auto& [stage, applications] = entry;
-    return std::find(applications.begin(), applications.end(), application.name) !=
-               applications.end() &&
-           authorization::AuthorizeStage(annotation, stage.project, stage.stage).authorized;
+    return std::binary_search(applications->begin(), applications->end(), application.name) &&
+           argocd::Authorizes(application, stage.project, stage.stage).authorized;
   });
 }
 
@@ -191,19 +191,9 @@ void LeaderWork::RequestRefresh(const argocd::ApplicationName& name, base::Conte
       return;
     }
   }
-  const auto answer =
-      deps_.argocd.JsonPatch(kApplications, name.ns, name.name,
-                             argocd::BuildRefreshPatch(application->resource_version).dump(), term);
-  if (answer.ok()) {
-    cache::PutOwnWrite(deps_.applications, *answer);
-    log_.Info("asked Argo CD for a refresh", {{"application", ToString(name)}});
-  } else if (kubernetes::KindOf(answer.status()) == kubernetes::ErrorKind::kConflict) {
-    due = deps_.clock.Now() + kStatusDelay;
-  } else if (term.Check().ok()) {
-    log_.Warning(
-        "could not ask Argo CD for a refresh",
-        {{"application", ToString(name)}, {"error", base::ToStd(answer.status().message())}});
-  }
+  if (!deps_.applications.MayRequestRefresh(name)) return;
+  const absl::Status asked = deps_.applications.RequestRefresh(*application, term);
+  if (absl::IsAborted(asked)) due = deps_.clock.Now() + kStatusDelay;
 }
 
 }  // namespace gantry::health

@@ -11,9 +11,9 @@
 #include "base/clock.h"
 #include "base/context.h"
 #include "base/mutex.h"
+#include "server/cache/application_client.h"
 #include "server/cache/caches.h"
 #include "server/health/health_cache.h"
-#include "server/kubernetes/api/client.h"
 #include "server/observability/log.h"
 #include "server/stages/stage_store.h"
 
@@ -30,7 +30,7 @@ inline constexpr absl::Duration kRefreshPeriod = absl::Minutes(1);
 
 // What one replica does for all: stores the health of Stages in their `status`, on change alone and
 // never on stale evidence; and asks Argo CD for a refresh of Applications that were not reconciled
-// since their last operation, where they authorize the Stage that is judged by them.
+// since their last operation, where they authorize the Stage that depends on them.
 //
 // Owned by the wiring. Lead is called by one thread at a time, whenever this replica is the leader.
 class LeaderWork {
@@ -40,8 +40,7 @@ class LeaderWork {
     HealthCache& health;
     const cache::Caches& caches;
     stages::StageStore& stages;
-    kubernetes::Client& argocd;
-    cache::ApplicationCache& applications;  // for our own writes
+    cache::ApplicationClient& applications;
     const base::Clock& clock;
   };
 
@@ -60,9 +59,10 @@ class LeaderWork {
   class Changes;
 
   void TakeChanges();
+  void FindRefreshesDue(absl::Time now);
   void WriteStatus(const StageName& name, base::Context& term);
   void RequestRefresh(const argocd::ApplicationName& name, base::Context& term);
-  // Whether a Stage that is judged by the Application may ask for its refresh.
+  // Whether a Stage that depends on the Application may ask for its refresh.
   bool IsAuthorized(const cache::CachedApplication& application) const;
 
   const Dependencies deps_;
@@ -71,7 +71,7 @@ class LeaderWork {
 
   // Of Lead's thread alone.
   std::map<StageName, absl::Time> status_due_;
-  std::map<StageName, std::vector<argocd::ApplicationName>> unreconciled_;
+  std::map<StageName, SharedNames> unreconciled_;
   std::map<argocd::ApplicationName, absl::Time> refresh_due_;
 };
 

@@ -41,8 +41,8 @@ class ServingState {
 };
 
 // The HTTP endpoints for whoever operates the server, on a listener and threads of their own, so
-// that they answer however busy the service is:
-//   /livez    200 while the process can answer at all; asks nothing and nobody
+// that they respond however busy the service is:
+//   /livez    200 while the process can respond at all; asks nothing and nobody
 //   /readyz   200 when every check passes, else 503 with the reasons
 //   /metrics  what Prometheus scrapes
 // The first two take `?verbose`, which lists the checks one a line. Anything else is 404 with the

@@ -41,7 +41,7 @@ void LogGrpc(gpr_log_func_args* args) {
   }
 }
 
-// Protobuf's errors are about one message, which a caller sent: they are answered to the caller.
+// Protobuf's errors are about one message, which a caller sent: the caller is told of them.
 void LogProtobuf(google::protobuf::LogLevel level, const char* file, int line,
                  const std::string& message) {
   const Logger log = TheTarget().Get();

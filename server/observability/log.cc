@@ -129,9 +129,13 @@ Logger Logger::With(std::initializer_list<Field> fields) const {
   return logger;
 }
 
+bool Logger::Writes(LogLevel level) const {
+  return sink_ != nullptr && sink_->should_log(SpdlogLevel(level));
+}
+
 void Logger::Log(LogLevel level, std::string_view message,
                  std::initializer_list<Field> fields) const {
-  if (sink_ == nullptr || !sink_->should_log(SpdlogLevel(level))) return;
+  if (!Writes(level)) return;
   Write(level, message, fields);
 }
 

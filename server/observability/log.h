@@ -45,6 +45,9 @@ class Logger {
   // on a single line.
   Logger With(std::initializer_list<Field> fields) const;
 
+  // Whether a line of this level is written: whoever would have to work for its values asks first.
+  bool Writes(LogLevel level) const;
+
   void Debug(std::string_view message, std::initializer_list<Field> fields = {}) const {
     Log(LogLevel::kDebug, message, fields);
   }

@@ -131,7 +131,7 @@ Metrics::Metrics(std::string version, absl::Time started)
                     "Events that the watches on the Kubernetes API brought."),
       watch_restarts_("gantry_watch_restarts_total",
                       "Watches and lists on the Kubernetes API that were begun again, by why."),
-      step_runs_("gantry_step_runs_total", "Calls of RunStep, by kind of step and answer."),
+      step_runs_("gantry_step_runs_total", "Calls of RunStep, by kind of step and result."),
       conflicts_("gantry_conflicts_total",
                  "Writes that the Kubernetes API refused because somebody else was faster.") {
   conflicts_.Declare({});

@@ -3,224 +3,19 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
-#include <numeric>
 #include <utility>
 
 #include "absl/strings/ascii.h"
-#include "absl/strings/escaping.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_join.h"
-#include "absl/strings/str_replace.h"
 #include "absl/strings/str_split.h"
-#include "base/names.h"
+#include "base/text.h"
+#include "server/options/flags.h"
 
 namespace gantry::options {
 namespace {
 
 using observability::LogFormat;
-using observability::LogLevel;
-
-// Takes a flag's text into the options. Returns what was expected when the text is not that.
-using Setter = std::function<std::optional<std::string>(const std::string&, Options&)>;
-
-struct Flag {
-  std::string name;  // without the dashes
-  std::string value_name;
-  std::string meaning;
-  std::string default_value;  // set as if it had been given; empty: none
-  std::string default_words;  // for the help, where there is no default value
-  Setter set;
-
-  std::string Option() const { return "--" + name; }
-  std::string Variable() const {
-    return "GANTRY_" + absl::AsciiStrToUpper(absl::StrReplaceAll(name, {{"-", "_"}}));
-  }
-};
-
-Setter SetAddress(Address Options::*member) {
-  return [member](const std::string& text, Options& options) -> std::optional<std::string> {
-    const std::optional<Address> address = ParseAddress(text);
-    if (!address) {
-      return "host:port with an IPv6 address in brackets, such as 127.0.0.1:50051, 0.0.0.0:50051 "
-             "or [::1]:50051";
-    }
-    options.*member = *address;
-    return std::nullopt;
-  };
-}
-
-Setter SetText(std::string Options::*member) {
-  return [member](const std::string& text, Options& options) -> std::optional<std::string> {
-    if (text.empty()) return "a value that is not empty";
-    options.*member = text;
-    return std::nullopt;
-  };
-}
-
-Setter SetNamespace(std::string Options::*member) {
-  return [member](const std::string& text, Options& options) -> std::optional<std::string> {
-    if (!base::IsDns1123Label(text)) {
-      return "a namespace: 1 to 63 lower-case letters, digits and '-', with a letter or digit at "
-             "both ends";
-    }
-    options.*member = text;
-    return std::nullopt;
-  };
-}
-
-Setter SetDuration(absl::Duration Options::*member, absl::Duration least, absl::Duration most) {
-  return [=](const std::string& text, Options& options) -> std::optional<std::string> {
-    const std::optional<absl::Duration> duration = ParseDuration(text);
-    if (!duration || *duration < least || *duration > most) {
-      return absl::StrCat("a duration from ", absl::FormatDuration(least), " to ",
-                          absl::FormatDuration(most), " with its unit, such as 90s, 2m or 1h30m");
-    }
-    options.*member = *duration;
-    return std::nullopt;
-  };
-}
-
-Setter SetNumber(int Options::*member, int least, int most) {
-  return [=](const std::string& text, Options& options) -> std::optional<std::string> {
-    int number = 0;
-    const bool digits = !text.empty() && std::all_of(text.begin(), text.end(), [](unsigned char c) {
-      return absl::ascii_isdigit(c);
-    });
-    if (!digits || !absl::SimpleAtoi(text, &number) || number < least || number > most) {
-      return absl::StrCat("a whole number from ", least, " to ", most);
-    }
-    options.*member = number;
-    return std::nullopt;
-  };
-}
-
-template <typename T>
-Setter SetChoice(T Options::*member, std::vector<std::pair<std::string, T>> choices) {
-  return [member, choices = std::move(choices)](const std::string& text,
-                                                Options& options) -> std::optional<std::string> {
-    for (const auto& [word, value] : choices) {
-      if (text == word) {
-        options.*member = value;
-        return std::nullopt;
-      }
-    }
-    return "one of " + absl::StrJoin(choices, ", ", [](std::string* out, const auto& choice) {
-             out->append(choice.first);
-           });
-  };
-}
-
-std::optional<std::string> SetInitiator(const std::string& text, Options& options) {
-  if (text.empty() || text.size() > 253 ||
-      !std::all_of(text.begin(), text.end(),
-                   [](unsigned char c) { return absl::ascii_isprint(c); })) {
-    return "1 to 253 printable ASCII characters";
-  }
-  options.operation_initiator = text;
-  return std::nullopt;
-}
-
-std::optional<std::string> SetWatchNamespaces(const std::string& text, Options& options) {
-  options.watch_all_namespaces = false;
-  options.watch_namespaces.clear();
-  if (absl::StripAsciiWhitespace(text) == "*") {
-    options.watch_all_namespaces = true;
-    return std::nullopt;
-  }
-  for (const absl::string_view part : absl::StrSplit(text, ',')) {
-    const std::string name(absl::StripAsciiWhitespace(part));
-    if (name == "*") return "namespaces, or * alone for all of them";
-    if (!base::IsDns1123Label(name)) {
-      return absl::StrCat(
-          "namespaces separated by commas, or *; \"", absl::CHexEscape(name),
-          "\" is none: 1 to 63 lower-case letters, digits and '-', with a letter or digit at both "
-          "ends");
-    }
-    std::vector<std::string>& names = options.watch_namespaces;
-    if (std::find(names.begin(), names.end(), name) == names.end()) names.push_back(name);
-  }
-  return std::nullopt;
-}
-
-// In the order of the help.
-const std::vector<Flag>& Flags() {
-  static const auto& flags = *new std::vector<Flag>{
-      {"listen", "ADDRESS", "Where the gRPC service listens; port 0 takes any free one.",
-       "127.0.0.1:50051", "", SetAddress(&Options::listen)},
-      {"admin-listen", "ADDRESS", "Where the HTTP endpoints for operators listen.",
-       "127.0.0.1:8080", "", SetAddress(&Options::admin_listen)},
-      {"kubeconfig", "FILE",
-       "The kubeconfig of the cluster that holds StageHealths and, unless said otherwise below, "
-       "the Applications.",
-       "", "KUBECONFIG, ~/.kube/config, else in-cluster", SetText(&Options::kubeconfig)},
-      {"context", "NAME", "The context of that kubeconfig.", "", "its current context",
-       SetText(&Options::context)},
-      {"argocd-kubeconfig", "FILE",
-       "The kubeconfig of Argo CD's cluster, when that is another one.", "", "as --kubeconfig",
-       SetText(&Options::argocd_kubeconfig)},
-      {"argocd-context", "NAME", "The context of Argo CD's cluster.", "",
-       "the current one of the kubeconfig above", SetText(&Options::argocd_context)},
-      {"argocd-namespace", "NAMESPACE", "The namespace of Applications that name none.", "argocd",
-       "", SetNamespace(&Options::argocd_namespace)},
-      {"watch-namespaces", "NAMESPACES",
-       "The namespaces Applications are looked for in, separated by commas; * for all.", "",
-       "the value of --argocd-namespace", SetWatchNamespaces},
-      {"stage-namespace", "NAMESPACE", "Where StageHealths are kept.", "",
-       "the pod's namespace, else the context's", SetNamespace(&Options::stage_namespace)},
-      {"staleness-limit", "DURATION",
-       "How old the evidence may be that a Stage is called healthy on.", "2m", "",
-       SetDuration(&Options::staleness_limit, absl::Seconds(1), absl::Hours(24))},
-      {"max-sync-attempts", "NUMBER",
-       "How many syncs of an Application one step starts before it fails.", "5", "",
-       SetNumber(&Options::max_sync_attempts, 1, 100)},
-      {"operation-initiator", "NAME",
-       "Who an operation is said to be initiated by when the call names no actor.", "gantry", "",
-       SetInitiator},
-      {"max-wait", "DURATION", "The longest `wait` that a call may ask for.", "10m", "",
-       SetDuration(&Options::max_wait, absl::ZeroDuration(), absl::Hours(24))},
-      {"step-workers", "NUMBER", "How many steps and Applications are worked on at once.", "16", "",
-       SetNumber(&Options::step_workers, 1, 1024)},
-      {"kube-qps", "NUMBER", "Requests per second to the Kubernetes API, on the average.", "50", "",
-       SetNumber(&Options::kube_qps, 1, 100'000)},
-      {"kube-burst", "NUMBER", "Requests to the Kubernetes API that may exceed that at once.",
-       "100", "", SetNumber(&Options::kube_burst, 1, 100'000)},
-      {"drain-timeout", "DURATION",
-       "How long calls may go on after a signal to stop. Keep it below the pod's termination grace "
-       "period, 30s unless set.",
-       "25s", "", SetDuration(&Options::drain_timeout, absl::ZeroDuration(), absl::Hours(1))},
-      {"log-level", "LEVEL", "The least severe lines to log: debug, info, warn or error.", "info",
-       "",
-       SetChoice<LogLevel>(&Options::log_level, {{"debug", LogLevel::kDebug},
-                                                 {"info", LogLevel::kInfo},
-                                                 {"warn", LogLevel::kWarning},
-                                                 {"error", LogLevel::kError}})},
-      {"log-format", "FORMAT", "How lines are logged: json or text.", "",
-       "text on a terminal, else json",
-       SetChoice<LogFormat>(&Options::log_format,
-                            {{"json", LogFormat::kJson}, {"text", LogFormat::kText}})},
-      {"port-file", "FILE",
-       "Where to write the addresses really bound, as {\"listen\": \"...\", \"admin\": \"...\"}, "
-       "once serving. Removed at exit.",
-       "", "none is written", SetText(&Options::port_file)},
-  };
-  return flags;
-}
-
-// How many characters to insert, remove or replace to turn `a` into `b`.
-std::size_t EditDistance(const std::string& a, const std::string& b) {
-  std::vector<std::size_t> row(b.size() + 1);
-  std::iota(row.begin(), row.end(), 0U);
-  for (std::size_t i = 0; i < a.size(); ++i) {
-    std::size_t diagonal = std::exchange(row[0], i + 1);
-    for (std::size_t j = 0; j < b.size(); ++j) {
-      const std::size_t replaced = diagonal + (a[i] == b[j] ? 0 : 1);
-      diagonal = row[j + 1];
-      row[j + 1] = std::min({replaced, row[j] + 1, diagonal + 1});
-    }
-  }
-  return row.back();
-}
 
 // For the help's right column.
 std::string Wrapped(const std::string& text) {
@@ -241,30 +36,60 @@ std::string Wrapped(const std::string& text) {
   return wrapped;
 }
 
-// What was typed, fit for a sentence.
-std::string Quoted(const std::string& found) {
-  constexpr std::size_t kLongest = 100;
-  const bool cut = found.size() > kLongest;
-  return absl::StrCat("\"", absl::CHexEscape(found.substr(0, kLongest)), cut ? "..." : "", "\"");
-}
-
 std::string UnknownArgument(const std::string& argument) {
   if (argument.empty() || argument[0] != '-') {
-    return absl::StrCat(Quoted(argument), " is not a flag; expected flags only. See --help.");
+    return absl::StrCat(base::Quote(argument), " is not a flag; expected flags only. See --help.");
   }
   const std::string option = argument.substr(0, argument.find('='));
-  std::string nearest;
-  std::size_t distance = 4;  // anything farther is another word
-  for (const Flag& flag : Flags()) {
-    const std::size_t d = EditDistance(option, flag.Option());
-    if (d < distance) {
-      distance = d;
-      nearest = flag.Option();
-    }
-  }
+  std::vector<std::string> flags;
+  for (const Flag& flag : Flags()) flags.push_back(flag.Option());
+  const std::vector<std::string> near = base::NearNames(option, flags);
   return absl::StrCat(
-      "There is no flag ", Quoted(option),
-      nearest.empty() ? "; see --help." : absl::StrCat("; did you mean ", nearest, "?"));
+      "There is no flag ", base::Quote(option),
+      near.empty() ? "; see --help." : absl::StrCat("; did you mean ", near[0], "?"));
+}
+
+// Adds the flags to `app`, in the order of Flags().
+std::vector<CLI::Option*> AddFlags(CLI::App& app) {
+  std::vector<CLI::Option*> options;
+  for (const Flag& flag : Flags()) {
+    const std::string default_words =
+        flag.default_value.empty() ? flag.default_words : flag.default_value;
+    CLI::Option* option = app.add_option(flag.Option());
+    // A missing value is found by ReadFlag, with the other usage errors.
+    option
+        ->description(absl::StrCat(Wrapped(flag.meaning), "\n[", flag.Variable(),
+                                   "; default: ", default_words, "]"))
+        ->type_name(flag.value_name)
+        ->expected(0, 1)
+        ->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
+    options.push_back(option);
+  }
+  return options;
+}
+
+void ReadFlag(const Flag& flag, const CLI::Option& option, const Environment& environment,
+              Options& options, std::vector<std::string>& usage_errors) {
+  std::string where = flag.Option();
+  std::optional<std::string> found;
+  if (option.count() > 0 || !option.empty()) {
+    if (!option.results().empty()) found = option.results().back();
+    if (!found || found->empty()) {
+      usage_errors.push_back(absl::StrCat(where, " has no value; expected ", flag.value_name,
+                                          " after it, see --help."));
+      return;
+    }
+  } else if (const auto variable = environment(flag.Variable()); variable && !variable->empty()) {
+    where = flag.Variable();
+    found = *variable;
+  } else if (!flag.default_value.empty()) {
+    found = flag.default_value;
+  }
+  if (!found) return;
+  if (const std::optional<std::string> expected = flag.set(*found, options)) {
+    usage_errors.push_back(
+        absl::StrCat(where, " is ", base::Quote(*found, 100), "; expected ", *expected, "."));
+  }
 }
 
 }  // namespace
@@ -302,20 +127,6 @@ std::optional<Address> ParseAddress(std::string_view text) {
   return address;
 }
 
-std::optional<absl::Duration> ParseDuration(std::string_view text) {
-  // absl::ParseDuration also takes signs, "inf" and a bare 0.
-  if (text.empty() ||
-      (!absl::ascii_isdigit(static_cast<unsigned char>(text[0])) && text[0] != '.')) {
-    return std::nullopt;
-  }
-  if (absl::ascii_isdigit(static_cast<unsigned char>(text.back()))) return std::nullopt;
-  absl::Duration duration;
-  if (!absl::ParseDuration(absl::string_view(text.data(), text.size()), &duration)) {
-    return std::nullopt;
-  }
-  return duration;
-}
-
 ParseResult Parse(const std::vector<std::string>& arguments, const Environment& environment,
                   bool log_to_terminal) {
   CLI::App app(
@@ -327,20 +138,7 @@ ParseResult Parse(const std::vector<std::string>& arguments, const Environment& 
   app.allow_extras();
   bool help = false;
   bool version = false;
-  std::vector<std::pair<const Flag*, CLI::Option*>> options;
-  for (const Flag& flag : Flags()) {
-    const std::string default_words =
-        flag.default_value.empty() ? flag.default_words : flag.default_value;
-    CLI::Option* option = app.add_option(flag.Option());
-    // A missing value is found below, with the other mistakes.
-    option
-        ->description(absl::StrCat(Wrapped(flag.meaning), "\n[", flag.Variable(),
-                                   "; default: ", default_words, "]"))
-        ->type_name(flag.value_name)
-        ->expected(0, 1)
-        ->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
-    options.emplace_back(&flag, option);
-  }
+  const std::vector<CLI::Option*> options = AddFlags(app);
   app.add_flag("--version", version, "Print the version and exit.");
   app.add_flag("-h,--help", help, "Print this and exit.");
 
@@ -349,51 +147,28 @@ ParseResult Parse(const std::vector<std::string>& arguments, const Environment& 
     // CLI11 takes its arguments from the end.
     app.parse(std::vector<std::string>(arguments.rbegin(), arguments.rend()));
   } catch (const CLI::Error& error) {
-    result.mistakes.push_back(absl::StrCat(error.what(), "; see --help."));
+    result.usage_errors.push_back(absl::StrCat(error.what(), "; see --help."));
     return result;
   }
-  if (help) {
-    result.text = app.help();
-    return result;
-  }
-  if (version) {
-    result.text = "gantry-server " GANTRY_VERSION "\n";
+  if (help || version) {
+    result.text = help ? app.help() : "gantry-server " GANTRY_VERSION "\n";
     return result;
   }
   for (const std::string& argument : app.remaining()) {
     if (argument == "--") {
-      result.mistakes.emplace_back("\"--\" and what follows are not taken; expected flags only.");
+      result.usage_errors.emplace_back(
+          "\"--\" and what follows are not taken; expected flags only.");
       break;
     }
-    result.mistakes.push_back(UnknownArgument(argument));
+    result.usage_errors.push_back(UnknownArgument(argument));
   }
 
   Options parsed;
   parsed.log_format = log_to_terminal ? LogFormat::kText : LogFormat::kJson;
-  for (const auto& [flag, option] : options) {
-    std::string where = flag->Option();
-    std::optional<std::string> found;
-    if (option->count() > 0 || !option->empty()) {
-      if (!option->results().empty()) found = option->results().back();
-      if (!found || found->empty()) {
-        result.mistakes.push_back(absl::StrCat(where, " has no value; expected ", flag->value_name,
-                                               " after it, see --help."));
-        continue;
-      }
-    } else if (const auto variable = environment(flag->Variable());
-               variable && !variable->empty()) {
-      where = flag->Variable();
-      found = *variable;
-    } else if (!flag->default_value.empty()) {
-      found = flag->default_value;
-    }
-    if (!found) continue;
-    if (const std::optional<std::string> expected = flag->set(*found, parsed)) {
-      result.mistakes.push_back(
-          absl::StrCat(where, " is ", Quoted(*found), "; expected ", *expected, "."));
-    }
+  for (std::size_t i = 0; i < options.size(); ++i) {
+    ReadFlag(Flags()[i], *options[i], environment, parsed, result.usage_errors);
   }
-  if (!result.mistakes.empty()) return result;
+  if (!result.usage_errors.empty()) return result;
   if (!parsed.watch_all_namespaces && parsed.watch_namespaces.empty()) {
     parsed.watch_namespaces = {parsed.argocd_namespace};
   }

@@ -26,10 +26,6 @@ struct Address {
 // host:port with an IPv6 address in brackets; nothing for anything else.
 std::optional<Address> ParseAddress(std::string_view text);
 
-// A duration as Go writes them: decimal numbers with units, such as 300ms, 1.5h or 1h30m; the units
-// are ns, us, ms, s, m and h. Nothing for anything else, signs and numbers without a unit included.
-std::optional<absl::Duration> ParseDuration(std::string_view text);
-
 // How the server is to run: what the command line and the environment said, checked, with the
 // defaults filled in. A value; the flags' help texts (Parse with --help) describe each.
 struct Options {
@@ -64,8 +60,8 @@ struct Options {
 // Exactly one of the three is set.
 struct ParseResult {
   std::optional<Options> options;
-  std::string text;                   // what --help or --version print
-  std::vector<std::string> mistakes;  // every one there is, a sentence each
+  std::string text;                       // what --help or --version print
+  std::vector<std::string> usage_errors;  // every one there is, a sentence each
 };
 
 // The value of an environment variable; nothing when it is not set.

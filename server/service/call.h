@@ -26,9 +26,6 @@ struct CallLog {
   absl::Duration begun;  // since boot
 };
 
-// Names are at most this long; in a log line of a request that was refused they may be anything.
-inline constexpr std::size_t kMaxLoggedNameBytes = 253;
-
 std::string Milliseconds(absl::Duration duration);
 
 // The one line about a call that ended with an error.

@@ -5,31 +5,29 @@
 #include <grpcpp/support/byte_buffer.h>
 #include <grpcpp/support/server_callback.h>
 
-#include <functional>
-#include <map>
-#include <memory>
 #include <string>
 
-#include "absl/status/status.h"
 #include "absl/time/time.h"
 #include "base/clock.h"
 #include "base/context.h"
-#include "base/mutex.h"
 #include "base/random.h"
 #include "base/worker_pool.h"
 #include "gantry/v1/promotion_step_service.grpc.pb.h"
 #include "server/health/health_cache.h"
 #include "server/observability/log.h"
-#include "server/service/call.h"
+#include "server/service/admission.h"
 #include "server/service/call_tracker.h"
+#include "server/service/health_reads.h"
+#include "server/service/reports.h"
 #include "server/service/run_step_call.h"
+#include "server/service/step_kind_reads.h"
+#include "server/service/steps.h"
+#include "server/service/watches.h"
 #include "server/stages/stage_store.h"
-#include "server/steps/parked_calls.h"
-#include "server/steps/step_runner.h"
+#include "server/steps/pending_calls.h"
+#include "server/steps/step_engine.h"
 
 namespace gantry::service {
-
-class WatchCall;
 
 struct ServiceLimits {
   absl::Duration max_wait = absl::Minutes(10);
@@ -39,9 +37,9 @@ struct ServiceLimits {
   std::string argocd_namespace = "argocd";
 };
 
-// All methods are served raw: bytes that are no message would otherwise be answered UNIMPLEMENTED,
-// without a word, before any code of ours runs, and answers are made of prebuilt bytes. No method
-// is left synchronous, so that no call holds a thread.
+// All methods are served raw: bytes that are no message would otherwise be refused as
+// UNIMPLEMENTED, without a word, before any code of ours runs, and responses are made of prebuilt
+// bytes. No method is left synchronous, so that no call holds a thread.
 using PromotionStepServiceMethods = v1::PromotionStepService::WithRawCallbackMethod_RunStep<
     v1::PromotionStepService::WithRawCallbackMethod_GetStageHealth<
         v1::PromotionStepService::WithRawCallbackMethod_ListStageHealth<
@@ -51,18 +49,20 @@ using PromotionStepServiceMethods = v1::PromotionStepService::WithRawCallbackMet
                         v1::PromotionStepService::WithRawCallbackMethod_ListStepKinds<
                             v1::PromotionStepService::Service>>>>>>>;
 
-// The gRPC edge: turns bytes into checked requests, admits them, and turns what comes back into an
-// answer and one line of the log. Steps and reports are handed to a worker thread with a context
-// that ends with the call; the health of Stages is answered at once from the cache. Decides nothing
-// about either. Owned by the wiring, together with
-// everything it is given, all of which outlives it; the gRPC server that it is registered with is
-// shut down before it is destroyed. gRPC calls it on many threads at once.
+// The gRPC edge: the table of the methods, each of which is in the file of its family. All of them
+// turn bytes into checked requests, admit them, and turn what comes back into a response and one
+// line of the log. Steps and reports are handed to a worker thread with a context that ends with
+// the call; the health of Stages is told at once from the cache. Decides nothing about either.
+// Owned by the wiring, together with everything it is given, all of which outlives it; the gRPC
+// server that it is registered with is shut down before it is destroyed. gRPC calls it on many
+// threads at once.
 class PromotionStepServiceImpl final : public PromotionStepServiceMethods {
  public:
   struct Dependencies {
-    const steps::StepRegistry& registry;
+    const steps::StepKinds& kinds;
+    steps::StepRunner& runner;
     base::WorkerPool& workers;
-    steps::ParkedCalls& parked;
+    steps::PendingCalls& pending;
     stages::StageStore& stages;
     health::HealthCache& health;
     const base::Clock& clock;
@@ -74,8 +74,8 @@ class PromotionStepServiceImpl final : public PromotionStepServiceMethods {
   PromotionStepServiceImpl(Dependencies dependencies, ServiceLimits limits,
                            observability::Logger log);
 
-  CallTracker& calls() { return calls_; }
-  // Takes no further calls, answers those that are parked, and ends the streams.
+  CallTracker& calls() { return admission_.calls(); }
+  // Takes no further calls, responds to those that are pending, and ends the streams.
   void StartDraining();
 
   using PromotionStepServiceMethods::GetStageHealth;
@@ -108,24 +108,13 @@ class PromotionStepServiceImpl final : public PromotionStepServiceMethods {
                                           grpc::ByteBuffer* response) override;
 
  private:
-  // Gives the call its request id, which is sent back with the answer.
-  CallLog BeginCall(grpc::CallbackServerContext* context, const std::string& method);
-  grpc::ServerUnaryReactor* Refuse(grpc::CallbackServerContext* context, const CallLog& call,
-                                   const absl::Status& status) const;
-  // OK, or why the health of Stages cannot be told yet.
-  absl::Status CheckReady() const;
-  // Has a worker change a Stage's record by `change`, which returns false when nothing changes.
-  grpc::ServerUnaryReactor* Report(
-      grpc::CallbackServerContext* context, const CallLog& call, const std::string& project,
-      const std::string& stage,
-      std::function<absl::StatusOr<bool>(stages::StageRecord& record)> change);
-
   const Dependencies deps_;
-  const ServiceLimits limits_;
-  const observability::Logger log_;
-  CallTracker calls_;
-  base::Mutex mutex_;
-  std::map<const WatchCall*, std::weak_ptr<WatchCall>> streams_ ABSL_GUARDED_BY(mutex_);
+  Admission admission_;
+  Steps steps_;
+  HealthReads health_reads_;
+  Watches watches_;
+  Reports reports_;
+  StepKindReads step_kind_reads_;
 };
 
 }  // namespace gantry::service

@@ -8,12 +8,12 @@
 
 #include "absl/strings/strip.h"
 #include "server/service/status.h"
-#include "server/steps/answer.h"
+#include "server/steps/config/struct_json.h"
 
 namespace gantry::service {
 namespace {
 
-using steps::ParkedCalls;
+using steps::PendingCalls;
 
 // Between two looks at a step that nothing has changed for.
 constexpr absl::Duration kShortestPause = absl::Milliseconds(100);
@@ -50,78 +50,82 @@ RunStepCall::RunStepCall(v1::RunStepRequest request, const Environment& environm
       wait_until_(std::chrono::steady_clock::now() +
                   absl::ToChronoNanoseconds(FromProto(request_.wait()))),
       response_(response),
-      parking_id_(environment.parked.NewId()) {}
+      pending_id_(environment.pending.NewId()) {}
 
 void RunStepCall::Run() {
   // A call that ended while it was queued is not begun.
   if (absl::Status ended = context_.Check(); !ended.ok()) {
     return End(Attribute(std::move(ended), context_));
   }
-  const ParkedCalls::Seen seen = environment_.parked.Now();
-  absl::StatusOr<v1::RunStepResponse> result = RunStep();
+  const PendingCalls::Seen seen = environment_.pending.Now();
+  absl::StatusOr<steps::StepResult> result = RunStep();
   if (!result.ok()) return End(Attribute(result.status(), context_));
-  answer_ = *std::move(result);
-  if (const std::optional<TimePoint> due = ParkUntil()) return Park(*due, seen);
-  Answer();
+  result_ = *std::move(result);
+  if (const std::optional<TimePoint> due = WaitUntil()) return BecomePending(*due, seen);
+  Respond();
 }
 
-absl::StatusOr<v1::RunStepResponse> RunStepCall::RunStep() {
+absl::StatusOr<steps::StepResult> RunStepCall::RunStep() {
   try {
-    return environment_.runner.Run({request_, "anonymous", call_.log}, context_);
+    if (!step_) {
+      steps::BegunStep begun =
+          environment_.runner.Begin(environment_.kind, request_, "anonymous", call_.log);
+      if (begun.invalid) return steps::StepResult{*std::move(begun.invalid), {}};
+      step_ = std::move(begun.call);
+    }
+    return environment_.runner.Run(*step_, context_);
   } catch (const std::exception& exception) {
     // Nothing of ours throws; a library, or the end of memory, must not end the process.
-    call_.log.Error("a step runner threw", {{"exception", exception.what()}});
-    return absl::InternalError("the step could not be judged because of an internal error");
+    call_.log.Error("a step threw", {{"exception", exception.what()}});
+    return absl::InternalError("the step could not be evaluated because of an internal error");
   }
 }
 
-std::optional<RunStepCall::TimePoint> RunStepCall::ParkUntil() const {
+std::optional<RunStepCall::TimePoint> RunStepCall::WaitUntil() const {
   const TimePoint now = std::chrono::steady_clock::now();
-  if (answer_.status() != v1::STEP_STATUS_RUNNING || request_.dry_run() || now >= wait_until_) {
+  if (result_.response.status() != v1::STEP_STATUS_RUNNING || request_.dry_run() ||
+      now >= wait_until_) {
     return std::nullopt;
   }
-  // An attempt that becomes due, or a failure that is likely to have passed: no change tells.
-  const absl::Duration retry = std::max(FromProto(answer_.retry_after()), kShortestPause);
-  const bool by_time =
-      answer_.reason() == v1::STEP_REASON_AWAITING_RETRY || retry != steps::kRunningRetry;
-  return by_time ? std::min(wait_until_, now + absl::ToChronoNanoseconds(retry)) : wait_until_;
+  if (!result_.wake_on.due) return wait_until_;
+  const absl::Duration due = std::max(*result_.wake_on.due, kShortestPause);
+  return std::min(wait_until_, now + absl::ToChronoNanoseconds(due));
 }
 
-void RunStepCall::Park(TimePoint due, ParkedCalls::Seen seen) {
-  ParkedCalls::Interest interest;
+void RunStepCall::BecomePending(TimePoint due, PendingCalls::Seen seen) {
+  PendingCalls::Interest interest;
   interest.stage = {request_.project(), request_.stage()};
-  for (const v1::ApplicationOutcome& outcome : answer_.applications()) {
-    if (outcome.action() == v1::ApplicationOutcome::ACTION_SKIPPED) continue;
-    interest.applications.push_back({outcome.namespace_(), outcome.name()});
-  }
+  interest.applications = result_.wake_on.applications;
+  interest.selectors = result_.wake_on.selectors;
   interest.seen = seen;
   interest.due = due;
-  environment_.parked.Park(parking_id_, interest, context_, [this](ParkedCalls::Reason reason) {
+  environment_.pending.Add(pending_id_, interest, context_, [this](PendingCalls::Reason reason) {
     if (!environment_.workers.SubmitAdmitted([this, reason] { Resume(reason); })) {
-      Resume(ParkedCalls::Reason::kStopping);
+      Resume(PendingCalls::Reason::kStopping);
     }
   });
 }
 
-void RunStepCall::Resume(ParkedCalls::Reason reason) {
+void RunStepCall::Resume(PendingCalls::Reason reason) {
   const bool waited = std::chrono::steady_clock::now() >= wait_until_;
   if (absl::Status ended = context_.Check(); !ended.ok()) {
     return End(Attribute(std::move(ended), context_));
   }
-  if (reason == ParkedCalls::Reason::kStopping || (reason == ParkedCalls::Reason::kDue && waited)) {
-    return Answer();
+  if (reason == PendingCalls::Reason::kStopping ||
+      (reason == PendingCalls::Reason::kDue && waited)) {
+    return Respond();
   }
   // As if the caller had called again with what it was told.
-  *request_.mutable_previous_output() = answer_.output();
+  step_->previous_output = steps::ToJson(result_.response.output());
   Run();
 }
 
-void RunStepCall::Answer() {
-  SerializeTo(answer_, response_);
-  LogVerdict(call_, environment_.clock, answer_);
+void RunStepCall::Respond() {
+  SerializeTo(result_.response, response_);
+  LogVerdict(call_, environment_.clock, result_.response);
   if (environment_.on_end) {
-    environment_.on_end(
-        {request_, &answer_, absl::OkStatus(), environment_.clock.SinceBoot() - call_.begun});
+    environment_.on_end({request_, &result_.response, absl::OkStatus(),
+                         environment_.clock.SinceBoot() - call_.begun});
   }
   Finish(grpc::Status::OK);
 }
@@ -137,7 +141,7 @@ void RunStepCall::End(absl::Status status) {
 
 void RunStepCall::OnCancel() {
   context_.Cancel();
-  if (environment_.parked.Unpark(parking_id_)) End(Attribute(context_.Check(), context_));
+  if (environment_.pending.Withdraw(pending_id_)) End(Attribute(context_.Check(), context_));
 }
 
 void RunStepCall::OnDone() {

@@ -18,34 +18,37 @@
 #include "gantry/v1/promotion_step_service.pb.h"
 #include "server/service/call.h"
 #include "server/service/call_tracker.h"
-#include "server/steps/parked_calls.h"
-#include "server/steps/step_runner.h"
+#include "server/steps/pending_calls.h"
+#include "server/steps/step_engine.h"
+#include "server/steps/step_kind.h"
 
 namespace gantry::service {
 
 // How a call of RunStep ended, for metrics.
 struct StepEnd {
   const v1::RunStepRequest& request;
-  const v1::RunStepResponse* answer;  // null: an error
+  const v1::RunStepResponse* response;  // null: an error
   absl::Status error;
   absl::Duration duration;
 };
 using StepEndListener = std::function<void(const StepEnd& end)>;
 
 // One RunStep from its admission on. A worker carries it out; where the step is RUNNING and the
-// caller would rather wait, it is parked, and a worker carries it out again when something has
-// changed, until there is another answer or the wait is over. While it is parked it holds no
+// caller would rather wait, it becomes pending, and a worker carries it out again when something
+// has changed, until there is another response or the wait is over. While it is pending it holds no
 // thread.
 //
-// At any time one of three owns it: the worker that runs it, ParkedCalls, or gRPC after Finish.
+// At any time one of three owns it: the worker that runs it, PendingCalls, or gRPC after Finish.
 // gRPC deletes it by OnDone, which comes after Finish and after OnCancel has returned, so nobody
-// meets a deleted call as long as parking and finishing are the last things the owner does to it.
+// meets a deleted call as long as becoming pending and finishing are the last things the owner does
+// to it.
 class RunStepCall final : public grpc::ServerUnaryReactor {
  public:
   struct Environment {
     steps::StepRunner& runner;
+    const steps::StepKind& kind;
     base::WorkerPool& workers;
-    steps::ParkedCalls& parked;
+    steps::PendingCalls& pending;
     const base::Clock& clock;
     CallTracker& calls;
     const StepEndListener& on_end;  // may be empty
@@ -61,15 +64,15 @@ class RunStepCall final : public grpc::ServerUnaryReactor {
   void End(absl::Status status);
 
  private:
-  using TimePoint = steps::ParkedCalls::TimePoint;
+  using TimePoint = steps::PendingCalls::TimePoint;
 
-  absl::StatusOr<v1::RunStepResponse> RunStep();
-  // When to look again if nothing is heard before; nothing: the answer is not to be waited for.
-  std::optional<TimePoint> ParkUntil() const;
-  void Park(TimePoint due, steps::ParkedCalls::Seen seen);
-  // On a worker thread, after the call was parked.
-  void Resume(steps::ParkedCalls::Reason reason);
-  void Answer();
+  absl::StatusOr<steps::StepResult> RunStep();
+  // When to evaluate again if nothing is heard before; nothing: there is nothing to wait for.
+  std::optional<TimePoint> WaitUntil() const;
+  void BecomePending(TimePoint due, steps::PendingCalls::Seen seen);
+  // On a worker thread, after the call was pending.
+  void Resume(steps::PendingCalls::Reason reason);
+  void Respond();
 
   void OnCancel() override;
   void OnDone() override;
@@ -81,8 +84,9 @@ class RunStepCall final : public grpc::ServerUnaryReactor {
   base::Context context_;
   const TimePoint wait_until_;
   grpc::ByteBuffer* const response_;
-  v1::RunStepResponse answer_;  // the latest
-  const steps::ParkedCalls::Id parking_id_;
+  std::optional<steps::StepCall> step_;  // since its first run
+  steps::StepResult result_;             // the latest
+  const steps::PendingCalls::Id pending_id_;
 };
 
 }  // namespace gantry::service

@@ -17,7 +17,7 @@ std::size_t CountCharacters(std::string_view text);
 // to U+009F.
 bool HasControlCharacter(std::string_view text);
 
-// `text` fit for an answer or a log line: bytes that are not UTF-8 become U+FFFD, and what is
+// `text` fit for a response or a log line: bytes that are not UTF-8 become U+FFFD, and what is
 // longer than `max_bytes` (at least 3) is cut between characters and ends in "...".
 std::string Presentable(std::string_view text, std::size_t max_bytes);
 

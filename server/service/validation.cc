@@ -9,6 +9,7 @@
 #include "absl/strings/str_join.h"
 #include "base/names.h"
 #include "base/strings.h"
+#include "base/text.h"
 #include "server/service/page_token.h"
 #include "server/service/text.h"
 
@@ -25,9 +26,7 @@ constexpr std::size_t kMaxNameCharacters = 253;
 // One request can hold hundreds of thousands of bad values; more than a few help nobody.
 constexpr std::size_t kMaxBadValues = 10;
 
-std::string Quoted(std::string_view found) {
-  return base::StrCat("found \"", Presentable(found, 80), "\"");
-}
+std::string Found(std::string_view found) { return base::StrCat("found ", base::Quote(found, 80)); }
 
 // Project, promotion, step and actor are free text with limits; `required` forbids the empty one.
 void CheckText(const char* field, const std::string& text, bool required, Violations& violations) {
@@ -50,9 +49,8 @@ bool CheckProject(const std::string& project, Violations& violations) {
   const char* expected =
       "expected a DNS-1123 label: 1 to 63 lower-case letters, digits and '-', with a letter or "
       "digit at both ends";
-  violations.push_back({"project", project.empty()
-                                       ? base::StrCat("is required; ", expected)
-                                       : base::StrCat(expected, "; ", Quoted(project))});
+  violations.push_back({"project", project.empty() ? base::StrCat("is required; ", expected)
+                                                   : base::StrCat(expected, "; ", Found(project))});
   return false;
 }
 
@@ -64,7 +62,7 @@ void CheckProjectAndStage(const std::string& project, const std::string& stage,
         "expected a DNS-1123 subdomain: at most 253 lower-case letters, digits, '-' and '.', with "
         "a letter or digit at both ends of each part";
     violations.push_back({"stage", stage.empty() ? base::StrCat("is required; ", expected)
-                                                 : base::StrCat(expected, "; ", Quoted(stage))});
+                                                 : base::StrCat(expected, "; ", Found(stage))});
   } else if (project_good && project.size() + stage.size() > kMaxProjectAndStage) {
     violations.push_back(
         {"stage", base::StrCat("expected at most 252 characters together with the project, found ",
@@ -110,7 +108,7 @@ void CheckUses(const std::string& uses, const std::vector<std::string_view>& kin
             });
   violations.push_back({"uses", uses.empty()
                                     ? base::StrCat("is required; expected ", known)
-                                    : base::StrCat("expected ", known, "; ", Quoted(uses))});
+                                    : base::StrCat("expected ", known, "; ", Found(uses))});
 }
 
 void CheckWait(const v1::RunStepRequest& request, absl::Duration max_wait, Violations& violations) {
@@ -240,7 +238,7 @@ Violations ValidateListStageHealth(const v1::ListStageHealthRequest& request) {
   if (!request.page_token().empty() && !ReadPageToken(request.page_token())) {
     violations.push_back(
         {"page_token", base::StrCat("expected next_page_token of an earlier page, or none; ",
-                                    Quoted(request.page_token()))});
+                                    Found(request.page_token()))});
   }
   return violations;
 }

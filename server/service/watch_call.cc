@@ -1,46 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "server/service/watch_call.h"
 
-#include <google/protobuf/util/time_util.h>
-
 #include <optional>
 #include <utility>
 
-#include "gantry/v1/promotion_step_service.pb.h"
+#include "server/service/health_response.h"
 #include "server/service/status.h"
 
 namespace gantry::service {
-namespace {
 
 using health::HealthWatch;
-
-grpc::ByteBuffer MessageOf(const health::HealthCache& cache, HealthWatch::Event event) {
-  v1::WatchStageHealthResponse rest;
-  grpc::Slice slices[2];
-  std::size_t count = 0;
-  absl::Time observed = cache.ObservedTime();
-  switch (event.kind) {
-    case HealthWatch::Event::Kind::kUpdated: {
-      const health::HealthCache::Shown shown = cache.Show(std::move(event.snapshot));
-      observed = shown.observed_time;
-      slices[count++] = SliceOf(shown.snapshot->field);
-      break;
-    }
-    case HealthWatch::Event::Kind::kDeleted:
-      rest.mutable_deleted()->set_project(event.name.project);
-      rest.mutable_deleted()->set_stage(event.name.stage);
-      break;
-    case HealthWatch::Event::Kind::kSynced:
-      rest.mutable_synced();
-      break;
-  }
-  *rest.mutable_observed_time() =
-      google::protobuf::util::TimeUtil::NanosecondsToTimestamp(absl::ToUnixNanos(observed));
-  slices[count++] = SliceOf(rest.SerializeAsString());
-  return {slices, count};
-}
-
-}  // namespace
 
 WatchCall::WatchCall(health::HealthCache& cache, CallLog call, const base::Clock& clock,
                      std::function<void(const WatchCall*)> on_done)
@@ -69,7 +38,7 @@ void WatchCall::WriteNext() {
     }
     std::optional<HealthWatch::Event> event = watch_->Next();
     if (event) {
-      message_ = MessageOf(cache_, *std::move(event));
+      message_ = WatchResponse(cache_, *std::move(event));
       StartWrite(&message_);
       return;
     }

@@ -5,27 +5,14 @@
 
 #include <algorithm>
 #include <array>
-#include <cstdint>
+#include <cstddef>
 #include <functional>
 
-#include "absl/status/status.h"
 #include "absl/strings/escaping.h"
-#include "base/strings.h"
 #include "base/text.h"
-#include "server/stages/enum_names.h"
 
 namespace gantry::stages {
 namespace {
-
-using nlohmann::json;
-
-constexpr std::int64_t kMaxAttempts = 1'000'000;
-constexpr std::string_view kArgocdWait = "argocd-wait";
-
-// Thrown and caught in this file: the JSON library reports wrong types by exceptions anyway.
-struct Malformed {
-  std::string message;
-};
 
 // Records keep whole seconds, so that one read back equals the one that was written.
 absl::Time WholeSecond(absl::Time time) { return absl::FromUnixSeconds(absl::ToUnixSeconds(time)); }
@@ -33,154 +20,6 @@ absl::Time WholeSecond(absl::Time time) { return absl::FromUnixSeconds(absl::ToU
 // The latest time that an RFC 3339 text and a protobuf Timestamp can tell.
 absl::Time LatestTime() {
   return absl::FromCivil(absl::CivilSecond(9999, 12, 31, 23, 59, 59), absl::UTCTimeZone());
-}
-
-absl::Time TimeAt(const json& object, const char* key) {
-  const std::string text = object.value(key, "");
-  absl::Time time = absl::UnixEpoch();
-  std::string error;
-  if (!text.empty() && !absl::ParseTime(absl::RFC3339_full, text, &time, &error)) {
-    throw Malformed{
-        base::StrCat("its field ", key, " is \"", text, "\", expected an RFC 3339 time")};
-  }
-  return time;
-}
-
-template <typename Enum>
-Enum EnumAt(const json& object, const char* key,
-            std::optional<Enum> (*from_word)(std::string_view)) {
-  const std::string word = object.value(key, "");
-  if (word.empty()) return static_cast<Enum>(0);
-  const std::optional<Enum> value = from_word(word);
-  if (!value) {
-    throw Malformed{base::StrCat("its field ", key, " is \"", word, "\", not a known value")};
-  }
-  return *value;
-}
-
-json ArrayAt(const json& object, const char* key) {
-  const auto found = object.find(key);
-  if (found == object.end() || found->is_null()) return json::array();
-  if (!found->is_array()) throw Malformed{base::StrCat("its field ", key, " is not an array")};
-  return *found;
-}
-
-argocd::ApplicationName NameAt(const json& object) {
-  return {object.at("namespace").get<std::string>(), object.at("name").get<std::string>()};
-}
-
-// Of entries with one name the last counts.
-template <typename Entry, typename NameOf>
-void SortByName(std::vector<Entry>& entries, const NameOf& name_of) {
-  std::stable_sort(entries.begin(), entries.end(),
-                   [&](const Entry& a, const Entry& b) { return name_of(a) < name_of(b); });
-  std::vector<Entry> unique;
-  for (Entry& entry : entries) {
-    if (!unique.empty() && name_of(unique.back()) == name_of(entry)) {
-      unique.back() = std::move(entry);
-    } else {
-      unique.push_back(std::move(entry));
-    }
-  }
-  entries = std::move(unique);
-}
-
-// A count of attempts. Others may have written it; a number that nobody ever counts to is as good
-// as the largest that somebody does.
-int CountAt(const json& object, const char* key) {
-  return static_cast<int>(
-      std::clamp<std::int64_t>(object.value(key, std::int64_t{0}), 0, kMaxAttempts));
-}
-
-StepRecord StepFromJson(const json& object) {
-  StepRecord step;
-  step.step = object.at("name").get<std::string>();
-  step.uses = object.value("uses", "");
-  step.config_hash = object.value("configHash", "");
-  step.status = EnumAt(object, "status", StepStatusFromWord);
-  // A newer version may know more reasons; they decide nothing.
-  step.reason =
-      StepReasonFromWord(object.value("reason", "")).value_or(v1::STEP_REASON_UNSPECIFIED);
-  step.message = object.value("message", "");
-  for (const json& application : ArrayAt(object, "applications")) {
-    step.applications.push_back(
-        {.name = NameAt(application),
-         .attempts = {.earlier = CountAt(application, "earlierAttempts"),
-                      .last = CountAt(application, "attempt"),
-                      .unmade = CountAt(application, "unmadeAttempts"),
-                      .done = application.value("done", false)},
-         .desired_revisions =
-             ArrayAt(application, "desiredRevisions").get<std::vector<std::string>>()});
-  }
-  SortByName(step.applications,
-             [](const ApplicationRecord& application) { return application.name; });
-  return step;
-}
-
-json ToJson(const StepRecord& step) {
-  json applications = json::array();
-  for (const ApplicationRecord& application : step.applications) {
-    applications.push_back({{"namespace", application.name.ns},
-                            {"name", application.name.name},
-                            {"earlierAttempts", application.attempts.earlier},
-                            {"attempt", application.attempts.last},
-                            {"unmadeAttempts", application.attempts.unmade},
-                            {"done", application.attempts.done},
-                            {"desiredRevisions", application.desired_revisions}});
-  }
-  return {{"name", step.step},
-          {"uses", step.uses},
-          {"configHash", step.config_hash},
-          {"status", ToWord(step.status)},
-          {"reason", ToWord(step.reason)},
-          {"message", step.message},
-          {"applications", std::move(applications)}};
-}
-
-StageRecord Read(const json& spec) {
-  StageRecord record;
-  record.project = spec.value("project", "");
-  record.stage = spec.value("stage", "");
-  if (const auto promotion = spec.find("promotion"); promotion != spec.end()) {
-    record.promotion = {.name = promotion->at("name").get<std::string>(),
-                        .phase = EnumAt(*promotion, "phase", PromotionPhaseFromWord),
-                        .message = promotion->value("message", ""),
-                        .update_time = TimeAt(*promotion, "updateTime"),
-                        .reported = promotion->value("reported", false)};
-  }
-  for (const json& step : ArrayAt(spec, "steps")) record.steps.push_back(StepFromJson(step));
-  for (const json& check : ArrayAt(spec, "healthChecks")) {
-    record.health_checks.push_back(
-        {.application = NameAt(check),
-         .promotion = check.value("promotion", ""),
-         .desired_revisions = ArrayAt(check, "desiredRevisions").get<std::vector<std::string>>(),
-         .resource_version = check.value("resourceVersion", "")});
-    if (check.contains("finishedAt")) {
-      record.health_checks.back().finished_at = TimeAt(check, "finishedAt");
-    }
-  }
-  // The rules rely on the order, and on each name occurring once; others may have written it.
-  SortByName(record.health_checks,
-             [](const HealthCheckRecord& check) { return check.application; });
-  for (const json& wait : ArrayAt(spec, "endedWaits")) {
-    record.ended_waits.push_back(
-        {.promotion = wait.at("promotion").get<std::string>(), .step = StepFromJson(wait)});
-  }
-  record.superseded_promotions =
-      ArrayAt(spec, "supersededPromotions").get<std::vector<std::string>>();
-  for (const json& indicator : ArrayAt(spec, "indicators")) {
-    IndicatorRecord read{.name = indicator.at("name").get<std::string>(),
-                         .state = EnumAt(indicator, "state", HealthStateFromWord),
-                         .message = indicator.value("message", ""),
-                         .report_time = TimeAt(indicator, "reportTime"),
-                         .expire_time = std::nullopt};
-    if (indicator.contains("expireTime")) read.expire_time = TimeAt(indicator, "expireTime");
-    record.indicators.push_back(std::move(read));
-  }
-  SortByName(record.indicators, [](const IndicatorRecord& indicator) { return indicator.name; });
-  // Without a name there is no promotion, whatever else is said of it.
-  if (record.promotion.name.empty()) record.promotion = PromotionRecord();
-  return record;
 }
 
 // RUNNING before FAILED before SUCCEEDED.
@@ -193,18 +32,32 @@ v1::PromotionPhase PhaseOf(const std::vector<StepRecord>& steps) {
   return phase;
 }
 
-argocd::AttemptRecord StartAfter(int attempt) {
-  argocd::AttemptRecord attempts;
+AttemptRecord StartAfter(int attempt) {
+  AttemptRecord attempts;
   attempts.earlier = attempts.last = attempt;
   return attempts;
 }
 
-bool IsEndedWait(const StepRecord& step) {
-  return step.uses == kArgocdWait &&
-         (step.status == v1::STEP_STATUS_SUCCEEDED || step.status == v1::STEP_STATUS_FAILED);
+// A step that ended without ever reserving an attempt took nobody's place, so what it has said
+// stays true of its promotion.
+bool EndedAndMadeNothing(const StepRecord& step) {
+  const bool ended =
+      step.status == v1::STEP_STATUS_SUCCEEDED || step.status == v1::STEP_STATUS_FAILED;
+  return ended && !step.applications.empty() &&
+         std::none_of(step.applications.begin(), step.applications.end(),
+                      [](const ApplicationRecord& application) {
+                        return application.attempts.last > application.attempts.earlier;
+                      });
 }
 
 void AddEndedWait(StageRecord& record, std::string promotion, StepRecord step) {
+  // Nothing else of them is kept.
+  for (ApplicationRecord& application : step.applications) {
+    const bool done = application.attempts.done;
+    application.attempts = {};
+    application.attempts.done = done;
+    application.desired_revisions.clear();
+  }
   auto& waits = record.ended_waits;
   std::erase_if(waits, [&](const EndedWaitRecord& wait) {
     return wait.promotion == promotion && wait.step.step == step.step;
@@ -240,70 +93,6 @@ std::vector<IndicatorRecord>::iterator FindIndicator(StageRecord& record, std::s
 
 }  // namespace
 
-absl::StatusOr<StageRecord> RecordFromSpec(const json& spec) {
-  if (!spec.is_object()) return absl::InvalidArgumentError("its spec is not an object");
-  try {
-    return Read(spec);
-  } catch (const Malformed& malformed) {
-    return absl::InvalidArgumentError(malformed.message);
-  } catch (const json::exception& exception) {
-    return absl::InvalidArgumentError(exception.what());
-  }
-}
-
-void WriteRecordToSpec(const StageRecord& record, json& spec) {
-  if (!spec.is_object()) spec = json::object();
-  spec["project"] = record.project;
-  spec["stage"] = record.stage;
-  if (record.promotion.name.empty()) {
-    spec.erase("promotion");
-  } else {
-    spec["promotion"] = {{"name", record.promotion.name},
-                         {"phase", ToWord(record.promotion.phase)},
-                         {"message", record.promotion.message},
-                         {"updateTime", base::UtcTime(record.promotion.update_time)},
-                         {"reported", record.promotion.reported}};
-  }
-  json& steps = spec["steps"] = json::array();
-  for (const StepRecord& step : record.steps) steps.push_back(ToJson(step));
-  json& checks = spec["healthChecks"] = json::array();
-  for (const HealthCheckRecord& check : record.health_checks) {
-    json written = {{"namespace", check.application.ns},
-                    {"name", check.application.name},
-                    {"promotion", check.promotion},
-                    {"desiredRevisions", check.desired_revisions}};
-    if (!check.resource_version.empty()) written["resourceVersion"] = check.resource_version;
-    if (check.finished_at) written["finishedAt"] = base::UtcTime(*check.finished_at);
-    checks.push_back(std::move(written));
-  }
-  spec["supersededPromotions"] = record.superseded_promotions;
-  json& waits = spec["endedWaits"] = json::array();
-  for (const EndedWaitRecord& wait : record.ended_waits) {
-    json written = ToJson(wait.step);
-    written["promotion"] = wait.promotion;
-    json applications = json::array();
-    for (const ApplicationRecord& application : wait.step.applications) {
-      applications.push_back({{"namespace", application.name.ns},
-                              {"name", application.name.name},
-                              {"done", application.attempts.done}});
-    }
-    written["applications"] = std::move(applications);
-    waits.push_back(std::move(written));
-  }
-  json& indicators = spec["indicators"] = json::array();
-  for (const IndicatorRecord& indicator : record.indicators) {
-    json written = {{"name", indicator.name},
-                    {"state", ToWord(indicator.state)},
-                    {"message", indicator.message}};
-    // The epoch stands for a time that is not known.
-    if (indicator.report_time != absl::UnixEpoch()) {
-      written["reportTime"] = base::UtcTime(indicator.report_time);
-    }
-    if (indicator.expire_time) written["expireTime"] = base::UtcTime(*indicator.expire_time);
-    indicators.push_back(std::move(written));
-  }
-}
-
 std::string HashOf(std::string_view text) {
   std::array<unsigned char, EVP_MAX_MD_SIZE> digest{};
   unsigned int size = 0;
@@ -328,7 +117,7 @@ void MakeCurrent(StageRecord& record, std::string_view promotion) {
     auto& superseded = record.superseded_promotions;
     superseded.push_back(HashOf(record.promotion.name));
     for (StepRecord& step : record.steps) {
-      if (IsEndedWait(step)) AddEndedWait(record, superseded.back(), std::move(step));
+      if (EndedAndMadeNothing(step)) AddEndedWait(record, superseded.back(), std::move(step));
     }
     if (superseded.size() > kMaxSupersededPromotions) superseded.erase(superseded.begin());
   }
@@ -413,10 +202,10 @@ ApplicationRecord& EnsureApplication(StepRecord& step, const argocd::Application
   return *step.applications.insert(place, std::move(made));
 }
 
-argocd::AttemptRecord AttemptsOf(const StageRecord& record, std::string_view promotion,
-                                 std::string_view step, std::string_view config_hash,
-                                 const argocd::ApplicationName& name) {
-  argocd::AttemptRecord own;
+AttemptRecord AttemptsOf(const StageRecord& record, std::string_view promotion,
+                         std::string_view step, std::string_view config_hash,
+                         const argocd::ApplicationName& name) {
+  AttemptRecord own;
   if (record.promotion.name != promotion) return own;
   int others = 0;
   for (const StepRecord& candidate : record.steps) {
@@ -469,6 +258,7 @@ void RecordAnswer(StageRecord& record, StepRecord& step, v1::StepStatus status,
 
 void RegisterHealthCheck(StageRecord& record, HealthCheckRecord check) {
   check.promotion = record.promotion.name;
+  if (check.finished_at) check.finished_at = WholeSecond(*check.finished_at);
   const auto place =
       std::lower_bound(record.health_checks.begin(), record.health_checks.end(), check.application,
                        [](const HealthCheckRecord& found, const argocd::ApplicationName& wanted) {
@@ -538,6 +328,12 @@ bool RemoveIndicator(StageRecord& record, std::string_view name) {
   if (place == record.indicators.end() || place->name != name) return false;
   record.indicators.erase(place);
   return true;
+}
+
+void KeepWhatIsStored(StageRecord& record) {
+  for (StepRecord& step : record.steps) {
+    for (ApplicationRecord& application : step.applications) application.attempts.others = 0;
+  }
 }
 
 std::string CutMessage(std::string_view text) { return base::CutToBytes(text, kMaxMessageBytes); }

@@ -2,23 +2,23 @@
 #ifndef GANTRY_SERVER_STAGES_STAGE_RECORD_H_
 #define GANTRY_SERVER_STAGES_STAGE_RECORD_H_
 
-#include <nlohmann/json.hpp>
+#include <cstddef>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
-#include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "gantry/v1/health.pb.h"
 #include "gantry/v1/step.pb.h"
 #include "server/argocd/application.h"
-#include "server/argocd/decide.h"
+#include "server/stages/attempt_record.h"
 
 namespace gantry::stages {
 
 // What Gantry remembers of a Stage: the `spec` of its StageHealth resource. A plain value; the
-// functions below are the only rules by which it changes, and StageStore reads and writes it.
+// functions below are the only rules by which it changes. stage_record_json.h has its form in JSON,
+// and StageStore reads and writes it.
 
 inline constexpr std::size_t kMaxSupersededPromotions = 64;
 inline constexpr std::size_t kMaxMessageBytes = 1024;
@@ -30,7 +30,7 @@ inline constexpr std::size_t kMaxEndedWaitApplications = 1000;
 // One Application in one step of the current promotion.
 struct ApplicationRecord {
   argocd::ApplicationName name;
-  argocd::AttemptRecord attempts;
+  AttemptRecord attempts;
   std::vector<std::string> desired_revisions;  // one per source
   bool operator==(const ApplicationRecord&) const = default;
 };
@@ -47,8 +47,9 @@ struct StepRecord {
   bool operator==(const StepRecord&) const = default;
 };
 
-// The SUCCEEDED or FAILED answer of an argocd-wait step of a promotion that is not the current one:
-// such a step takes nobody's place, and yet what it has answered once stays so.
+// The SUCCEEDED or FAILED response of a step, of a promotion that is not the current one, that made
+// no attempt on any Application, as steps that only wait do: it takes nobody's place, and yet what
+// it has said once stays so.
 struct EndedWaitRecord {
   std::string promotion;  // its hash
   StepRecord step;
@@ -99,12 +100,6 @@ struct StageRecord {
   bool operator==(const StageRecord&) const = default;
 };
 
-// `spec` is a StageHealth's; INVALID_ARGUMENT when it is not one that this program or its CRD
-// would have let be written.
-absl::StatusOr<StageRecord> RecordFromSpec(const nlohmann::json& spec);
-// Puts the record into `spec`. Fields that this version does not know stay.
-void WriteRecordToSpec(const StageRecord& record, nlohmann::json& spec);
-
 // A short name for something long, equal for equal input on every machine and version.
 std::string HashOf(std::string_view text);
 
@@ -112,8 +107,8 @@ std::string HashOf(std::string_view text);
 bool IsSuperseded(const StageRecord& record, std::string_view promotion);
 
 // Makes `promotion` the current one; the one before it is superseded and its steps are forgotten,
-// but for waits that have ended. Nothing changes when it is current already. It must not be
-// superseded.
+// but for those that have ended without an attempt on any Application. Nothing changes when it is
+// current already. It must not be superseded.
 void MakeCurrent(StageRecord& record, std::string_view promotion);
 
 // The record of a step of `promotion`, or null: it is not the current one, or the step was never
@@ -137,9 +132,9 @@ ApplicationRecord& EnsureApplication(StepRecord& step, const argocd::Application
 
 // What `step` of `promotion` has on record for `name`. A step with nothing on record, or recorded
 // with another configuration, starts counting after what was attempted before it.
-argocd::AttemptRecord AttemptsOf(const StageRecord& record, std::string_view promotion,
-                                 std::string_view step, std::string_view config_hash,
-                                 const argocd::ApplicationName& name);
+AttemptRecord AttemptsOf(const StageRecord& record, std::string_view promotion,
+                         std::string_view step, std::string_view config_hash,
+                         const argocd::ApplicationName& name);
 
 // Stores a step's answer (RUNNING, FAILED or SUCCEEDED) and lets the promotion's phase follow from
 // the latest answers of its steps: RUNNING before FAILED before SUCCEEDED. When the promotion
@@ -164,6 +159,10 @@ bool ReportIndicator(StageRecord& record, std::string_view name, v1::HealthState
                      std::string_view message, std::optional<absl::Duration> ttl, absl::Time now);
 // False when there is none of that name.
 bool RemoveIndicator(StageRecord& record, std::string_view name);
+
+// Takes out what follows from the rest and is not stored, so that the record equals the one that is
+// read back.
+void KeepWhatIsStored(StageRecord& record);
 
 // At most kMaxMessageBytes of `text`, cut between two characters.
 std::string CutMessage(std::string_view text);

@@ -11,21 +11,22 @@ namespace gantry::stages {
 namespace {
 
 using nlohmann::json;
+using simdjson::dom::array;
+using simdjson::dom::element;
+using simdjson::dom::object;
 
-const json* ArrayIn(const json& object, const char* key) {
-  const auto found = object.find(key);
-  return found != object.end() && found->is_array() ? &*found : nullptr;
+std::string TextIn(object parent, std::string_view key) {
+  std::string_view text;
+  return parent.at_key(key).get(text) == simdjson::SUCCESS ? std::string(text) : "";
 }
 
-std::string TextIn(const json& object, const char* key) {
-  if (!object.is_object()) return "";
-  const auto found = object.find(key);
-  return found != object.end() && found->is_string() ? found->get<std::string>() : "";
+v1::HealthState StateIn(object parent) {
+  return HealthStateFromWord(TextIn(parent, "state")).value_or(v1::HEALTH_STATE_UNSPECIFIED);
 }
 
-std::optional<absl::Time> TimeIn(const json& object, const char* key) {
+std::optional<absl::Time> TimeIn(object parent, std::string_view key) {
   absl::Time time;
-  if (!absl::ParseTime(absl::RFC3339_full, TextIn(object, key), &time, nullptr) ||
+  if (!absl::ParseTime(absl::RFC3339_full, TextIn(parent, key), &time, nullptr) ||
       time == absl::InfiniteFuture() || time == absl::InfinitePast()) {
     return std::nullopt;
   }
@@ -34,29 +35,35 @@ std::optional<absl::Time> TimeIn(const json& object, const char* key) {
 
 }  // namespace
 
-StageStatus StatusFromJson(const json& object) {
+StageStatus ReadStatus(simdjson::padded_string_view text) {
+  // Its memory is used again for the next status.
+  thread_local simdjson::dom::parser parser;
   StageStatus status;
-  if (!object.is_object()) return status;
-  status.state =
-      HealthStateFromWord(TextIn(object, "state")).value_or(v1::HEALTH_STATE_UNSPECIFIED);
-  if (const json* issues = ArrayIn(object, "issues")) {
-    for (const json& issue : *issues) {
-      if (issue.is_string()) status.issues.push_back(issue.get<std::string>());
+  object fields;
+  if (parser.parse(text).get(fields) != simdjson::SUCCESS) return status;
+  status.state = StateIn(fields);
+  array entries;
+  if (fields.at_key("issues").get(entries) == simdjson::SUCCESS) {
+    for (const element entry : entries) {
+      std::string_view issue;
+      if (entry.get(issue) == simdjson::SUCCESS) status.issues.emplace_back(issue);
     }
   }
-  if (const json* applications = ArrayIn(object, "applications")) {
-    for (const json& application : *applications) {
-      status.applications.push_back(
-          {{TextIn(application, "namespace"), TextIn(application, "name")},
-           HealthStateFromWord(TextIn(application, "state")).value_or(v1::HEALTH_STATE_UNSPECIFIED),
-           TimeIn(application, "since")});
+  if (fields.at_key("applications").get(entries) == simdjson::SUCCESS) {
+    for (const element entry : entries) {
+      StageStatus::Application& application = status.applications.emplace_back();
+      object read;
+      if (entry.get(read) != simdjson::SUCCESS) continue;
+      application.name = {TextIn(read, "namespace"), TextIn(read, "name")};
+      application.state = StateIn(read);
+      application.since = TimeIn(read, "since");
     }
   }
-  status.transition_time = TimeIn(object, "transitionTime");
+  status.transition_time = TimeIn(fields, "transitionTime");
   return status;
 }
 
-json ToJson(const StageStatus& status) {
+json WriteStatus(const StageStatus& status) {
   json applications = json::array();
   for (const StageStatus::Application& application : status.applications) {
     json& added = applications.emplace_back(json{{"namespace", application.name.ns},

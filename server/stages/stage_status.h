@@ -2,6 +2,8 @@
 #ifndef GANTRY_SERVER_STAGES_STAGE_STATUS_H_
 #define GANTRY_SERVER_STAGES_STAGE_STATUS_H_
 
+#include <simdjson.h>
+
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
@@ -33,8 +35,8 @@ struct StageStatus {
 };
 
 // What is not as this program writes it counts as absent: it is written anew.
-StageStatus StatusFromJson(const nlohmann::json& object);
-nlohmann::json ToJson(const StageStatus& status);
+StageStatus ReadStatus(simdjson::padded_string_view json);
+nlohmann::json WriteStatus(const StageStatus& status);
 
 // What is to be stored of `health` where `stored` is; the times move when the states they belong to
 // are others.

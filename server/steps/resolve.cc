@@ -12,60 +12,92 @@
 namespace gantry::steps {
 namespace {
 
-absl::Status Parse(const std::string& body, argocd::Application& application) {
-  absl::StatusOr<argocd::Application> parsed = argocd::ParseApplication(body);
-  if (!parsed.ok()) return parsed.status();
-  application = *std::move(parsed);
-  return absl::OkStatus();
+using Applications = std::vector<cache::LiveApplication>;
+
+// Puts Applications together of which several selections may have the same ones.
+class Collector {
+ public:
+  // An Application that was read twice is decided on once, by its first read.
+  void AddEntry(const Applications& found) {
+    std::vector<std::size_t>& entry = resolution_.entries.emplace_back();
+    for (const cache::LiveApplication& live : found) {
+      const auto [place, added] =
+          places_.emplace(live.application->name, resolution_.applications.size());
+      if (added) resolution_.applications.push_back(live);
+      entry.push_back(place->second);
+    }
+  }
+  // The first refusal counts.
+  void Refuse(v1::StepReason reason, std::string message) {
+    if (!resolution_.refusal) resolution_.refusal = {reason, std::move(message)};
+  }
+  bool refused() const { return static_cast<bool>(resolution_.refusal); }
+  Resolution Take() && { return std::move(resolution_); }
+
+ private:
+  Resolution resolution_;
+  std::map<argocd::ApplicationName, std::size_t> places_;
+};
+
+// What is asked of the API server: what several entries ask for is read once.
+struct Query {
+  std::string ns, name, selector;
+  auto operator<=>(const Query&) const = default;
+};
+Query QueryOf(const ApplicationSelection& selection) {
+  return {selection.ns, selection.name, selection.label_selector};
 }
 
-absl::Status Parse(const std::string& body, argocd::ObservedApplication& application) {
-  if (absl::Status read = argocd::ObserveApplication(body, application); !read.ok()) return read;
-  if (application.problem.empty()) return absl::OkStatus();
-  return absl::InvalidArgumentError(base::StrCat("the Application ", ToString(application.name),
-                                                 " can't be understood: ", application.problem));
+absl::StatusOr<Applications> Read(cache::ApplicationClient& client, const Query& query,
+                                  base::Context& context) {
+  if (query.name.empty()) return client.List(query.ns, query.selector, context);
+  absl::StatusOr<cache::LiveApplication> read = client.Get({query.ns, query.name}, context);
+  if (!read.ok()) return read.status();
+  return Applications{*std::move(read)};
 }
 
-template <typename Application>
-using Applications = std::vector<std::shared_ptr<const Application>>;
+using Answers = std::map<Query, absl::StatusOr<Applications>>;
 
-template <typename Application>
-absl::Status ParseInto(std::string_view body, Applications<Application>& applications) {
-  // With room for the parser's padding.
-  std::string padded;
-  padded.reserve(body.size() + kubernetes::kJsonPadding);
-  padded = body;
-  auto application = std::make_shared<Application>();
-  if (absl::Status parsed = Parse(padded, *application); !parsed.ok()) return parsed;
-  applications.push_back(std::move(application));
-  return absl::OkStatus();
+bool IsMissing(const absl::Status& status) {
+  return kubernetes::KindOf(status) == kubernetes::ErrorKind::kNotFound;
 }
 
-template <typename Application>
-absl::StatusOr<Applications<Application>> ReadOne(kubernetes::Client& client, const std::string& ns,
-                                                  const std::string& name, base::Context& context) {
-  const absl::StatusOr<std::string> body = client.Get(kApplications, ns, name, context);
-  if (!body.ok()) return body.status();
-  Applications<Application> found;
-  if (absl::Status parsed = ParseInto(*body, found); !parsed.ok()) return parsed;
-  return found;
+// An Application that is missing is a verdict; any other error ends the step.
+absl::StatusOr<Answers> ReadAll(cache::ApplicationClient& client, base::WorkerPool& helpers,
+                                const Scope& scope,
+                                const std::vector<ApplicationSelection>& selections,
+                                base::Context& context) {
+  std::vector<Query> queries;
+  for (const ApplicationSelection& selection : selections) {
+    Query query = QueryOf(selection);
+    if (scope.Serves(selection.ns) &&
+        std::find(queries.begin(), queries.end(), query) == queries.end()) {
+      queries.push_back(std::move(query));
+    }
+  }
+  std::vector<absl::StatusOr<Applications>> answers(queries.size(),
+                                                    absl::InternalError("not read"));
+  base::ParallelFor(helpers, queries.size(), [&](std::size_t i) {
+    answers[i] = Read(client, queries[i], context);
+    return answers[i].ok() || IsMissing(answers[i].status());
+  });
+  Answers by_query;
+  for (std::size_t i = 0; i < queries.size(); ++i) {
+    const absl::Status& status = answers[i].status();
+    if (!status.ok() && !absl::IsInternal(status) && !IsMissing(status)) return status;
+    by_query.emplace(std::move(queries[i]), std::move(answers[i]));
+  }
+  return by_query;
 }
 
-template <typename Application>
-absl::StatusOr<Applications<Application>> ReadMatching(kubernetes::Client& client,
-                                                       const std::string& ns,
-                                                       const std::string& selector,
-                                                       base::Context& context) {
-  Applications<Application> found;
-  kubernetes::ListOptions options;
-  options.label_selector = selector;
-  const absl::StatusOr<std::string> listed = client.List(
-      kApplications, ns, options, [&](std::string_view item) { return ParseInto(item, found); },
-      [&] { found.clear(); }, context);
-  if (!listed.ok()) return listed.status();
-  std::sort(found.begin(), found.end(),
-            [](const auto& a, const auto& b) { return a->name < b->name; });
-  return found;
+void RefuseUnserved(const ApplicationSelection& selection, Collector& collector) {
+  const bool by_name = !selection.name.empty();
+  collector.Refuse(
+      by_name ? v1::STEP_REASON_APPLICATION_NOT_FOUND : v1::STEP_REASON_NO_APPLICATION_MATCHED,
+      base::StrCat("namespace ", selection.ns, " of ",
+                   by_name ? base::StrCat("Application ", selection.ns, "/", selection.name)
+                           : base::StrCat("selector ", selection.label_selector),
+                   " is not watched by this server (--watch-namespaces)"));
 }
 
 }  // namespace
@@ -75,124 +107,81 @@ bool Scope::Serves(const std::string& ns) const {
                                                 ns) != served_namespaces.end();
 }
 
-template <typename Application>
-absl::StatusOr<Resolution<Application>> Resolve(kubernetes::Client& client,
-                                                base::WorkerPool& helpers, const Scope& scope,
-                                                const std::vector<ApplicationSelection>& selections,
-                                                base::Context& context) {
-  // What several entries ask for is read once.
-  struct Query {
-    std::string ns, name, selector;
-    auto operator<=>(const Query&) const = default;
-  };
-  std::vector<Query> asked;
-  std::map<Query, std::size_t> place;
-  std::vector<Query> queries;
-  for (const ApplicationSelection& selection : selections) {
-    asked.push_back({selection.ns.empty() ? scope.default_namespace : selection.ns, selection.name,
-                     selection.label_selector});
-    if (scope.Serves(asked.back().ns) && place.emplace(asked.back(), queries.size()).second) {
-      queries.push_back(asked.back());
-    }
+std::vector<ApplicationSelection> WithNamespaces(std::vector<ApplicationSelection> selections,
+                                                 const Scope& scope) {
+  for (ApplicationSelection& selection : selections) {
+    if (selection.ns.empty()) selection.ns = scope.default_namespace;
   }
-
-  std::vector<absl::StatusOr<Applications<Application>>> answers(queries.size(),
-                                                                 absl::InternalError("not read"));
-  base::ParallelFor(helpers, queries.size(), [&](std::size_t i) {
-    const Query& query = queries[i];
-    answers[i] = query.name.empty()
-                     ? ReadMatching<Application>(client, query.ns, query.selector, context)
-                     : ReadOne<Application>(client, query.ns, query.name, context);
-    // An Application that is missing is a verdict; anything else ends the step.
-    return answers[i].ok() ||
-           kubernetes::KindOf(answers[i].status()) == kubernetes::ErrorKind::kNotFound;
-  });
-  for (const auto& answer : answers) {
-    if (!answer.ok() && !absl::IsInternal(answer.status()) &&
-        kubernetes::KindOf(answer.status()) != kubernetes::ErrorKind::kNotFound) {
-      return answer.status();
-    }
-  }
-
-  Resolution<Application> resolution;
-  std::map<argocd::ApplicationName, std::shared_ptr<const Application>> known;
-  std::vector<std::string> missing;
-  for (const Query& query : asked) {
-    auto& found = resolution.applications.emplace_back();
-    if (!scope.Serves(query.ns)) {
-      if (!resolution.refusal) {
-        resolution.refusal = {
-            query.name.empty() ? v1::STEP_REASON_NO_APPLICATION_MATCHED
-                               : v1::STEP_REASON_APPLICATION_NOT_FOUND,
-            base::StrCat("namespace ", query.ns, " of ",
-                         query.name.empty()
-                             ? base::StrCat("selector ", query.selector)
-                             : base::StrCat("Application ", query.ns, "/", query.name),
-                         " is not watched by this server (--watch-namespaces)")};
-      }
-      continue;
-    }
-    const auto& answer = answers[place.at(query)];
-    if (!answer.ok()) {
-      missing.push_back(base::StrCat(query.ns, "/", query.name));
-      if (!resolution.refusal) resolution.refusal.reason = v1::STEP_REASON_APPLICATION_NOT_FOUND;
-      continue;
-    }
-    if (answer->empty() && !resolution.refusal) {
-      resolution.refusal = {v1::STEP_REASON_NO_APPLICATION_MATCHED,
-                            base::StrCat("no Application in namespace ", query.ns,
-                                         " matches the selector ", query.selector)};
-    }
-    // An Application read twice is decided on once, by its first read.
-    for (const auto& application : *answer) {
-      found.push_back(known.emplace(application->name, application).first->second);
-    }
-  }
-  if (resolution.refusal && resolution.refusal.message.empty()) {
-    resolution.refusal.message =
-        base::StrCat(missing.size() == 1 ? "Application " : "Applications ",
-                     base::FirstThree(missing), " not found");
-  }
-  return resolution;
+  return selections;
 }
 
-template absl::StatusOr<Resolution<argocd::Application>> Resolve(
-    kubernetes::Client& client, base::WorkerPool& helpers, const Scope& scope,
-    const std::vector<ApplicationSelection>& selections, base::Context& context);
-template absl::StatusOr<Resolution<argocd::ObservedApplication>> Resolve(
-    kubernetes::Client& client, base::WorkerPool& helpers, const Scope& scope,
-    const std::vector<ApplicationSelection>& selections, base::Context& context);
-
-std::optional<Resolution<argocd::ObservedApplication>> ResolveFromCache(
-    const cache::Caches& caches, const Scope& scope,
-    const std::vector<ApplicationSelection>& selections) {
-  Resolution<argocd::ObservedApplication> resolution;
+absl::StatusOr<Resolution> Resolve(cache::ApplicationClient& client, base::WorkerPool& helpers,
+                                   const Scope& scope,
+                                   const std::vector<ApplicationSelection>& selections,
+                                   base::Context& context) {
+  const absl::StatusOr<Answers> answers = ReadAll(client, helpers, scope, selections, context);
+  if (!answers.ok()) return answers.status();
+  // The message about those that are missing names all of them.
+  std::vector<std::string> missing;
   for (const ApplicationSelection& selection : selections) {
-    const std::string& ns = selection.ns.empty() ? scope.default_namespace : selection.ns;
-    auto& found = resolution.applications.emplace_back();
-    if (!scope.Serves(ns) || !caches.IsFresh(ns)) return std::nullopt;
-    if (!selection.name.empty()) {
-      cache::CachedApplicationPtr application = caches.applications.Find({ns, selection.name});
-      if (application != nullptr) found.push_back(std::move(application));
-    } else {
-      const auto all = caches.applications.From(
-          {ns, ""}, [&](const argocd::ApplicationName& name) { return name.ns == ns; });
-      for (const cache::CachedApplicationPtr& application : all) {
-        const auto value_of = [&](const std::string& key) -> std::optional<std::string_view> {
-          for (const auto& [label, value] : application->labels) {
-            if (label == std::string_view(key)) return value.view();
-          }
-          return std::nullopt;
-        };
-        if (MatchesLabels(selection.criteria, value_of)) found.push_back(application);
-      }
-    }
-    if (found.empty()) return std::nullopt;
-    for (const auto& application : found) {
-      if (!application->problem.empty()) return std::nullopt;
+    const auto answer = answers->find(QueryOf(selection));
+    if (answer != answers->end() && !answer->second.ok()) {
+      missing.push_back(base::StrCat(selection.ns, "/", selection.name));
     }
   }
-  return resolution;
+  Collector collector;
+  for (const ApplicationSelection& selection : selections) {
+    const auto answer = answers->find(QueryOf(selection));
+    if (answer == answers->end()) {
+      RefuseUnserved(selection, collector);
+    } else if (!answer->second.ok()) {
+      collector.Refuse(v1::STEP_REASON_APPLICATION_NOT_FOUND,
+                       base::StrCat(missing.size() == 1 ? "Application " : "Applications ",
+                                    base::FirstThree(missing), " not found"));
+    } else {
+      if (answer->second->empty()) {
+        collector.Refuse(v1::STEP_REASON_NO_APPLICATION_MATCHED,
+                         base::StrCat("no Application in namespace ", selection.ns,
+                                      " matches the selector ", selection.label_selector));
+      }
+      collector.AddEntry(*answer->second);
+    }
+  }
+  return std::move(collector).Take();
+}
+
+std::optional<Resolution> ResolveFromCache(const cache::Caches& caches, const Scope& scope,
+                                           const std::vector<ApplicationSelection>& selections) {
+  Collector collector;
+  for (const ApplicationSelection& selection : selections) {
+    if (!scope.Serves(selection.ns) || !caches.IsFresh(selection.ns)) return std::nullopt;
+    Applications found;
+    if (!selection.name.empty()) {
+      if (auto application = caches.applications.Find({selection.ns, selection.name})) {
+        found.push_back({std::move(application), {}});
+      }
+    } else {
+      const auto in_namespace = [&](const argocd::ApplicationName& name) {
+        return name.ns == selection.ns;
+      };
+      for (const auto& application : caches.applications.From({selection.ns, ""}, in_namespace)) {
+        if (Matches(selection, *application)) found.push_back({application, {}});
+      }
+    }
+    const auto not_understood = [](const cache::LiveApplication& live) {
+      return !live.application->problem.empty();
+    };
+    if (found.empty() || std::any_of(found.begin(), found.end(), not_understood)) {
+      return std::nullopt;
+    }
+    collector.AddEntry(found);
+  }
+  return std::move(collector).Take();
+}
+
+bool Matches(const ApplicationSelection& selection, const argocd::Application& application) {
+  return MatchesLabels(selection.criteria,
+                       [&](const std::string& key) { return argocd::FindLabel(application, key); });
 }
 
 }  // namespace gantry::steps

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "base/strings.h"
+#include "base/text.h"
 #include "tests/argocd_standin/json_access.h"
 #include "tests/argocd_standin/operation_state.h"
 #include "tests/argocd_standin/sources.h"
@@ -114,7 +115,7 @@ bool ApplicationView::AwaitsRetry() const {
 
 std::optional<absl::Time> ApplicationView::EndedAt() const {
   const auto written = TimeAt(state, {"finishedAt"});
-  if (written && memory.ended && TimeText(*memory.ended) == TimeText(*written)) {
+  if (written && memory.ended && base::UtcTime(*memory.ended) == base::UtcTime(*written)) {
     return memory.ended;
   }
   return written;

@@ -10,6 +10,7 @@
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_replace.h"
 #include "base/strings.h"
+#include "base/text.h"
 #include "server/argocd/annotations.h"
 #include "tests/argocd_standin/argo_types.h"
 #include "tests/argocd_standin/json_access.h"
@@ -67,7 +68,7 @@ class ComparisonStep {
         SyncAutomatically(found, before, conditions);
       }
       if (level == Level::kLatest || !before.contains("reconciledAt")) {
-        status["reconciledAt"] = TimeText(view_.now);
+        status["reconciledAt"] = base::UtcTime(view_.now);
       }
       status["sync"] = found.sync;
       SetHealth(found.health, found.health_message, before, status);
@@ -373,7 +374,7 @@ class ComparisonStep {
                  json& status) const {
     if (TextAt(before, {"health", "status"}) == health) return;
     status["health"] = {
-        {"status", health}, {"message", message}, {"lastTransitionTime", TimeText(view_.now)}};
+        {"status", health}, {"message", message}, {"lastTransitionTime", base::UtcTime(view_.now)}};
   }
 
   static void KeepSyncError(const json& before, json& conditions) {
@@ -387,7 +388,7 @@ class ComparisonStep {
   void SetConditions(json conditions, const json& before, json& status) const {
     const json& old = At(before, {"conditions"});
     for (json& condition : conditions) {
-      condition["lastTransitionTime"] = TimeText(view_.now);
+      condition["lastTransitionTime"] = base::UtcTime(view_.now);
       if (!old.is_array()) continue;
       for (const json& known : old) {
         if (TextAt(known, {"type"}) == TextAt(condition, {"type"}) &&

@@ -30,7 +30,8 @@ class Controller::Sink final : public kubernetes::ObjectSink {
 
   void BeginList() override { list_ = controller_.applications_.BeginList(); }
 
-  absl::StatusOr<std::string> Put(kubernetes::EventType /*type*/, std::string_view json) override {
+  absl::StatusOr<std::string> Put(kubernetes::EventType /*type*/,
+                                  simdjson::padded_string_view json) override {
     auto application = Read(json);
     if (!application.ok()) return application.status();
     std::string resource_version = (*application)->resource_version;
@@ -42,7 +43,7 @@ class Controller::Sink final : public kubernetes::ObjectSink {
     return resource_version;
   }
 
-  absl::StatusOr<std::string> Delete(std::string_view json) override {
+  absl::StatusOr<std::string> Delete(simdjson::padded_string_view json) override {
     const auto application = Read(json);
     if (!application.ok()) return application.status();
     controller_.applications_.Delete((*application)->name, (*application)->uid);
@@ -146,7 +147,7 @@ void Controller::Process(const ApplicationName& name, base::Context& context) {
   // After a write that failed it is not known whether it was carried out, nor what came after it.
   if (step.on_live_read || (!step.writes.empty() && notes.failures > 0)) {
     const auto live = client_.Get(kApplications, name.ns, name.name, context);
-    auto read = live.ok() ? Read(*live) : live.status();
+    auto read = live.ok() ? Read(live->text()) : live.status();
     if (!read.ok()) {
       // One that is gone is heard of by the watch.
       log_.Warning("an Application could not be read",
@@ -180,7 +181,7 @@ void Controller::CarryOut(const StoredApplication& application, const Step& step
             : client_.JsonPatch(kApplications, name.ns, name.name, body, context);
     written = stored.status();
     if (!written.ok()) break;
-    auto read = Read(*stored);
+    auto read = Read(stored->text());
     if (!read.ok()) continue;
     version = (*read)->resource_version;
     applications_.PutOwnWrite(*std::move(read), /*creates=*/false);

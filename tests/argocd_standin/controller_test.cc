@@ -44,7 +44,8 @@ class ControllerTest : public ::testing::Test {
   }
   // The watch brings it as it is.
   void Bring() {
-    const auto put = sink_->Put(kubernetes::EventType::kModified, Application().dump());
+    const auto put = sink_->Put(kubernetes::EventType::kModified,
+                                kubernetes::JsonText(Application().dump()).padded());
     EXPECT_TRUE(put.ok()) << put.status();
   }
   absl::Duration Work() { return controller_.WorkOff(context_); }
@@ -100,7 +101,8 @@ TEST_F(ControllerTest, WhatTheWatchBringsLateOfItsOwnWritesIsNotTakenForNews) {
   const json old = Application();
   Work();
   const std::size_t patches = kubernetes_.Count("patch", "applications");
-  ASSERT_TRUE(sink_->Put(kubernetes::EventType::kModified, old.dump()).ok());
+  ASSERT_TRUE(
+      sink_->Put(kubernetes::EventType::kModified, kubernetes::JsonText(old.dump()).padded()).ok());
   Work();
   Bring();
   Work();
@@ -248,7 +250,7 @@ TEST_F(ControllerTest, OneThatIsDeletedOrMissingFromAListIsForgotten) {
   EXPECT_EQ(WorkAfter(absl::Minutes(1)), absl::InfiniteDuration());
   EXPECT_EQ(Phase(), "Running");
   Bring();
-  ASSERT_TRUE(sink_->Delete(Application().dump()).ok());
+  ASSERT_TRUE(sink_->Delete(kubernetes::JsonText(Application().dump()).padded()).ok());
   EXPECT_EQ(WorkAfter(absl::Minutes(1)), absl::InfiniteDuration());
   EXPECT_EQ(Phase(), "Running");
 }
@@ -269,8 +271,10 @@ TEST_F(ControllerTest, AnAnnotationThatIsNotUnderstoodIsLoggedOnce) {
 TEST_F(ControllerTest, WhatIsNoApplicationEndsTheStream) {
   for (const char* text : {"", "{", "7", "{}", R"({"metadata":7})", R"({"metadata":{}})",
                            R"({"metadata":{"labels":{"team":"shop"},"name":"a"}})"}) {
-    EXPECT_FALSE(sink_->Put(kubernetes::EventType::kAdded, text).ok()) << text;
-    EXPECT_FALSE(sink_->Delete(text).ok()) << text;
+    EXPECT_FALSE(
+        sink_->Put(kubernetes::EventType::kAdded, kubernetes::JsonText(text).padded()).ok())
+        << text;
+    EXPECT_FALSE(sink_->Delete(kubernetes::JsonText(text).padded()).ok()) << text;
   }
 }
 

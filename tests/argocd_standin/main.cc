@@ -14,13 +14,13 @@
 #include "absl/strings/str_split.h"
 #include "base/clock.h"
 #include "base/context.h"
+#include "base/durations.h"
 #include "base/strings.h"
 #include "server/kubernetes/api/api_connection.h"
 #include "server/kubernetes/api/rest_client.h"
 #include "server/kubernetes/config/kube_config.h"
 #include "server/kubernetes/watch/reflector.h"
 #include "server/observability/log.h"
-#include "server/options/options.h"
 #include "tests/argocd_standin/controller.h"
 #include "tests/argocd_standin/orders.h"
 
@@ -59,7 +59,7 @@ void AddDuration(CLI::App& app, const std::string& name, absl::Duration& duratio
   app.add_option_function<std::string>(
          name,
          [&duration, name](const std::string& text) {
-           const auto parsed = options::ParseDuration(text);
+           const auto parsed = base::ParseGoDuration(text);
            if (!parsed) {
              throw CLI::ValidationError(
                  name, "\"" + text + "\" is no duration with its unit, such as 500ms or 3s");

@@ -12,6 +12,7 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/numbers.h"
 #include "base/strings.h"
+#include "base/text.h"
 #include "tests/argocd_standin/argo_types.h"
 #include "tests/argocd_standin/json_access.h"
 #include "tests/argocd_standin/operation_state.h"
@@ -82,7 +83,7 @@ class OperationStep {
     AddResources(json::array({kDeployment.kind, kService.kind}), true, state);
     state["phase"] = kSucceeded;
     state["message"] = kSyncedMessage;
-    state["finishedAt"] = TimeText(ended);
+    state["finishedAt"] = base::UtcTime(ended);
     step_.MergePatch({{"status",
                        {{"history", HistoryWith(view_.app, state, ended)},
                         {"operationState", WrittenOperationState(state)}}}});
@@ -278,10 +279,10 @@ class OperationStep {
           state);
     }
     state["phase"] = kRunning;
-    state["finishedAt"] = TimeText(view_.now);
+    state["finishedAt"] = base::UtcTime(view_.now);
     state["retryCount"] = retries + 1;
     state["message"] = base::StrCat(message, ". Retrying attempt #", retries + 1, " at ",
-                                    TimeText(view_.now + *delay), ".");
+                                    base::UtcTime(view_.now + *delay), ".");
     step_.memory.ended = view_.now;
     step_.memory.attempt_began.reset();
     RememberApplied(state);
@@ -349,7 +350,7 @@ class OperationStep {
   void End(std::string_view phase, const std::string& message, json& state) {
     state["phase"] = phase;
     state["message"] = message;
-    state["finishedAt"] = TimeText(view_.now);
+    state["finishedAt"] = base::UtcTime(view_.now);
     const json& operation = state["operation"];
     if (phase == kSucceeded && IsWholeSync(operation)) {
       step_.MergePatch({{"status", {{"history", HistoryWith(view_.app, state, view_.now)}}}});

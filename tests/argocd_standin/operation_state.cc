@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <utility>
 
+#include "base/text.h"
 #include "tests/argocd_standin/argo_types.h"
 #include "tests/argocd_standin/json_access.h"
 
@@ -26,10 +27,6 @@ std::int64_t After(std::int64_t id) {
 
 bool IsCompleted(std::string_view phase) {
   return phase == kSucceeded || phase == kFailed || phase == kError;
-}
-
-std::string TimeText(absl::Time time) {
-  return absl::FormatTime("%Y-%m-%dT%H:%M:%SZ", time, absl::UTCTimeZone());
 }
 
 bool HasSeveralSources(const json& spec) {
@@ -58,7 +55,7 @@ std::vector<json> SourcesOf(const json& spec) {
 
 json NewOperationState(const json& operation, absl::Time now) {
   return WrittenOperationState(
-      {{"operation", operation}, {"phase", kRunning}, {"startedAt", TimeText(now)}});
+      {{"operation", operation}, {"phase", kRunning}, {"startedAt", base::UtcTime(now)}});
 }
 
 json NewSyncResult(const json& spec, const json& operation) {
@@ -84,7 +81,7 @@ bool IsWholeSync(const json& operation) {
 json HistoryWith(const json& application, const json& state, absl::Time now) {
   json history = WrittenStatus(At(application, {"status"})).value("history", json::array());
   const json& result = At(state, {"syncResult"});
-  json entry = {{"deployedAt", TimeText(now)},
+  json entry = {{"deployedAt", base::UtcTime(now)},
                 {"deployStartedAt", At(state, {"startedAt"})},
                 {"id", history.empty() ? 0 : After(history.back().at("id").get<std::int64_t>())},
                 {"initiatedBy", At(state, {"operation", "initiatedBy"})}};

@@ -19,9 +19,6 @@ inline constexpr std::string_view kError = "Error";
 
 bool IsCompleted(std::string_view phase);
 
-// As Kubernetes writes times: to the second, "2024-05-01T10:00:00Z".
-std::string TimeText(absl::Time time);
-
 // How Argo CD's controller records an operation. What these return is as it writes it
 // (argo_types.h). They take any JSON. Pure functions.
 

@@ -7,8 +7,8 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_split.h"
+#include "base/durations.h"
 #include "base/strings.h"
-#include "server/options/options.h"
 #include "tests/argocd_standin/json_access.h"
 
 namespace gantry::argocd_standin {
@@ -40,7 +40,7 @@ class Reader {
   std::optional<absl::Duration> Duration(std::string_view name) {
     const auto text = Text(name);
     if (!text) return std::nullopt;
-    const auto duration = options::ParseDuration(*text);
+    const auto duration = base::ParseGoDuration(*text);
     if (!duration) Refuse(name, *text, "a duration with its unit, such as 5s or 1m30s");
     return duration;
   }

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "absl/time/time.h"
+#include "base/text.h"
 #include "tests/argocd_standin/json_access.h"
 #include "tests/argocd_standin/reconcile.h"
 
@@ -104,9 +105,7 @@ class PlayedApplication : public ::testing::Test {
   std::string ReconciledAt() const { return TextAt(app_, {"status", "reconciledAt"}); }
   bool HasOperation() const { return app_.contains("operation"); }
   bool HasRefresh() const { return app_["metadata"]["annotations"].contains(kRefresh); }
-  std::string Now() const {
-    return absl::FormatTime("%Y-%m-%dT%H:%M:%SZ", now_, absl::UTCTimeZone());
-  }
+  std::string Now() const { return base::UtcTime(now_); }
 
   Settings settings_;
   absl::Time now_ = absl::FromUnixSeconds(1'700'000'000) + absl::Milliseconds(700);

@@ -44,8 +44,8 @@ std::vector<std::string> Indicator(const std::vector<std::string>& more) {
 
 TEST(CommandLineTest, TheLeastThatIsNeeded) {
   const CommandLine line = Parse(With({"step.yaml"}));
-  ASSERT_TRUE(line.run_step) << ::testing::PrintToString(line.mistakes);
-  EXPECT_THAT(line.mistakes, IsEmpty());
+  ASSERT_TRUE(line.run_step) << ::testing::PrintToString(line.usage_errors);
+  EXPECT_THAT(line.usage_errors, IsEmpty());
   EXPECT_EQ(line.run_step->project, "demo");
   EXPECT_EQ(line.run_step->stage, "prod");
   EXPECT_EQ(line.run_step->promotion, "p-1");
@@ -62,7 +62,7 @@ TEST(CommandLineTest, EveryFlag) {
   const CommandLine line =
       Parse(With({"--step", "deploy", "--actor=ann", "--dry-run", "--timeout", "90s", "-o", "json",
                   "--server", "gantry.example:443", "-f", "-"}));
-  ASSERT_TRUE(line.run_step) << ::testing::PrintToString(line.mistakes);
+  ASSERT_TRUE(line.run_step) << ::testing::PrintToString(line.usage_errors);
   EXPECT_EQ(line.run_step->step, "deploy");
   EXPECT_EQ(line.run_step->actor, "ann");
   EXPECT_TRUE(line.run_step->dry_run);
@@ -75,10 +75,10 @@ TEST(CommandLineTest, EveryFlag) {
 TEST(CommandLineTest, TheFileCanComeFirstAndBeStandardInput) {
   const CommandLine first = Parse(
       {"run-step", "step.yaml", "--project", "demo", "--stage", "prod", "--promotion", "p-1"});
-  ASSERT_TRUE(first.run_step) << ::testing::PrintToString(first.mistakes);
+  ASSERT_TRUE(first.run_step) << ::testing::PrintToString(first.usage_errors);
   EXPECT_EQ(first.run_step->file, "step.yaml");
   const CommandLine dash = Parse(With({"-"}));
-  ASSERT_TRUE(dash.run_step) << ::testing::PrintToString(dash.mistakes);
+  ASSERT_TRUE(dash.run_step) << ::testing::PrintToString(dash.usage_errors);
   EXPECT_EQ(dash.run_step->file, "-");
 }
 
@@ -88,7 +88,7 @@ TEST(CommandLineTest, VariablesStandInForFlags) {
                                {"GANTRY_STEP", "deploy"},    {"GANTRY_ACTOR", "ann"},
                                {"GANTRY_TIMEOUT", "1h"},     {"GANTRY_OUTPUT", "yaml"}};
   const CommandLine line = Parse({"run-step", "step.yaml"}, variables);
-  ASSERT_TRUE(line.run_step) << ::testing::PrintToString(line.mistakes);
+  ASSERT_TRUE(line.run_step) << ::testing::PrintToString(line.usage_errors);
   EXPECT_EQ(line.run_step->server, "[::1]:1");
   EXPECT_EQ(line.run_step->project, "demo");
   EXPECT_EQ(line.run_step->stage, "prod");
@@ -122,7 +122,7 @@ TEST(CommandLineTest, AddressesThatAreTaken) {
 
 TEST(CommandLineTest, HealthOfAllStagesNeedsNothing) {
   const CommandLine line = Parse({"health"});
-  ASSERT_TRUE(line.health) << ::testing::PrintToString(line.mistakes);
+  ASSERT_TRUE(line.health) << ::testing::PrintToString(line.usage_errors);
   EXPECT_FALSE(line.run_step);
   EXPECT_EQ(line.health->server, "127.0.0.1:50051");
   EXPECT_EQ(line.health->project, "");
@@ -134,7 +134,7 @@ TEST(CommandLineTest, HealthOfAllStagesNeedsNothing) {
 
 TEST(CommandLineTest, HealthOfAProjectOrAStageWithEveryFlag) {
   const CommandLine project = Parse({"health", "shop", "-w", "-o", "yaml"});
-  ASSERT_TRUE(project.health) << ::testing::PrintToString(project.mistakes);
+  ASSERT_TRUE(project.health) << ::testing::PrintToString(project.usage_errors);
   EXPECT_EQ(project.health->project, "shop");
   EXPECT_EQ(project.health->stage, "");
   EXPECT_TRUE(project.health->watch);
@@ -142,7 +142,7 @@ TEST(CommandLineTest, HealthOfAProjectOrAStageWithEveryFlag) {
 
   const CommandLine stage = Parse({"health", "--watch", "--server=[::1]:1", "--timeout", "90s",
                                    "--output", "json", "shop/prod.eu"});
-  ASSERT_TRUE(stage.health) << ::testing::PrintToString(stage.mistakes);
+  ASSERT_TRUE(stage.health) << ::testing::PrintToString(stage.usage_errors);
   EXPECT_EQ(stage.health->project, "shop");
   EXPECT_EQ(stage.health->stage, "prod.eu");
   EXPECT_TRUE(stage.health->watch);
@@ -157,7 +157,7 @@ TEST(CommandLineTest, VariablesStandInForFlagsOfHealthButNameNoStage) {
                                               {"GANTRY_STAGE", "prod"},
                                               {"GANTRY_TIMEOUT", "1h"},
                                               {"GANTRY_OUTPUT", "json"}});
-  ASSERT_TRUE(line.health) << ::testing::PrintToString(line.mistakes);
+  ASSERT_TRUE(line.health) << ::testing::PrintToString(line.usage_errors);
   EXPECT_EQ(line.health->server, "[::1]:1");
   EXPECT_EQ(line.health->project, "");
   EXPECT_EQ(line.health->stage, "");
@@ -165,30 +165,30 @@ TEST(CommandLineTest, VariablesStandInForFlagsOfHealthButNameNoStage) {
   EXPECT_EQ(line.health->output, OutputFormat::kJson);
 }
 
-struct MistakeCase {
+struct UsageErrorCase {
   std::string name;
   std::vector<std::string> arguments;
-  std::vector<std::string> mistakes;  // a part of each
+  std::vector<std::string> usage_errors;  // a part of each
   Variables variables = {};
 };
 
-class CommandLineMistakeTest : public ::testing::TestWithParam<MistakeCase> {};
+class CommandLineUsageErrorTest : public ::testing::TestWithParam<UsageErrorCase> {};
 
-TEST_P(CommandLineMistakeTest, EveryMistakeIsTold) {
+TEST_P(CommandLineUsageErrorTest, EveryUsageErrorIsTold) {
   const CommandLine line = Parse(GetParam().arguments, GetParam().variables);
   EXPECT_FALSE(line.run_step);
   EXPECT_FALSE(line.health);
   EXPECT_EQ(line.text, "");
-  ASSERT_EQ(line.mistakes.size(), GetParam().mistakes.size())
-      << ::testing::PrintToString(line.mistakes);
-  for (std::size_t i = 0; i < line.mistakes.size(); ++i) {
-    EXPECT_THAT(line.mistakes[i], HasSubstr(GetParam().mistakes[i]));
+  ASSERT_EQ(line.usage_errors.size(), GetParam().usage_errors.size())
+      << ::testing::PrintToString(line.usage_errors);
+  for (std::size_t i = 0; i < line.usage_errors.size(); ++i) {
+    EXPECT_THAT(line.usage_errors[i], HasSubstr(GetParam().usage_errors[i]));
   }
 }
 
 INSTANTIATE_TEST_SUITE_P(
-    Cases, CommandLineMistakeTest,
-    ::testing::ValuesIn(std::vector<MistakeCase>{
+    Cases, CommandLineUsageErrorTest,
+    ::testing::ValuesIn(std::vector<UsageErrorCase>{
         {"NoCommand",
          {},
          {"A command is missing; expected run-step, health, steps, report, completion or version"}},
@@ -211,7 +211,7 @@ INSTANTIATE_TEST_SUITE_P(
         {"UnknownShortFlag", With({"-x", "f"}), {"There is no flag \"-x\""}},
         {"NoValue", With({"f", "--actor"}), {"--actor has no value"}},
         {"EmptyValue", With({"f", "--step", ""}), {"--step has no value"}},
-        {"SeveralMistakes",
+        {"SeveralUsageErrors",
          With({"f", "--timeout", "5", "-o", "xml", "--server", "localhost"}),
          {"--server is \"localhost\"; expected the gRPC address",
           "--timeout is \"5\"; expected a duration",
@@ -229,7 +229,7 @@ INSTANTIATE_TEST_SUITE_P(
         {"Ipv6WithoutBrackets", With({"f", "--server", "::1:50051"}), {"expected the gRPC"}},
         {"BlankInAddress", With({"f", "--server", "a b:1"}), {"expected the gRPC address"}},
         {"NotUtf8", With({"f", "--actor", "\xff"}), {"--actor is \"\\xff\"; expected text in UTF"}},
-        {"ControlCharacters", With({"f", "--\x1b[31m"}), {"\"--\\x1b[31m\""}},
+        {"ControlCharacters", With({"f", "--\x1b[31m"}), {"\"--\\u001b[31m\""}},
         {"HealthOfTooDeepAName",
          {"health", "a/b/c"},
          {"The Stage is \"a/b/c\"; expected a project"}},
@@ -244,7 +244,7 @@ INSTANTIATE_TEST_SUITE_P(
         {"HealthWithoutValues",
          {"health", "--timeout"},
          {"--timeout has no value; expected DURATION after it, see gantryctl health --help"}},
-        {"HealthWithSeveralMistakes",
+        {"HealthWithSeveralUsageErrors",
          {"health", "a/b/c", "--timeout", "5", "-o", "xml", "--server", "x"},
          {"--server is \"x\"", "--timeout is \"5\"", "--output is \"xml\"", "The Stage is"}},
         {"UnknownCommandWithANearOne",
@@ -307,11 +307,11 @@ INSTANTIATE_TEST_SUITE_P(
 
 TEST(CommandLineTest, StepsTakeAKind) {
   const CommandLine all = Parse({"steps"});
-  ASSERT_TRUE(all.steps) << ::testing::PrintToString(all.mistakes);
+  ASSERT_TRUE(all.steps) << ::testing::PrintToString(all.usage_errors);
   EXPECT_EQ(all.steps->kind, "");
   EXPECT_EQ(all.steps->timeout, absl::Seconds(30));
   const CommandLine one = Parse({"steps", "argocd-update", "-o", "wide"});
-  ASSERT_TRUE(one.steps) << ::testing::PrintToString(one.mistakes);
+  ASSERT_TRUE(one.steps) << ::testing::PrintToString(one.usage_errors);
   EXPECT_EQ(one.steps->kind, "argocd-update");
   EXPECT_EQ(one.steps->output, OutputFormat::kWide);
 }
@@ -319,7 +319,7 @@ TEST(CommandLineTest, StepsTakeAKind) {
 TEST(CommandLineTest, APromotionIsReported) {
   const CommandLine line = Parse({"report", "promotion", "--project", "shop", "--stage", "prod",
                                   "--promotion", "p-1", "--phase", "succeeded", "--message", "m"});
-  ASSERT_TRUE(line.report_promotion) << ::testing::PrintToString(line.mistakes);
+  ASSERT_TRUE(line.report_promotion) << ::testing::PrintToString(line.usage_errors);
   EXPECT_EQ(line.report_promotion->project, "shop");
   EXPECT_EQ(line.report_promotion->stage, "prod");
   EXPECT_EQ(line.report_promotion->promotion, "p-1");
@@ -329,20 +329,20 @@ TEST(CommandLineTest, APromotionIsReported) {
 
 TEST(CommandLineTest, AnIndicatorIsReportedOrRemoved) {
   const CommandLine line = Parse(Indicator({"--state", "not-applicable", "--ttl", "10m"}));
-  ASSERT_TRUE(line.report_indicator) << ::testing::PrintToString(line.mistakes);
+  ASSERT_TRUE(line.report_indicator) << ::testing::PrintToString(line.usage_errors);
   EXPECT_EQ(line.report_indicator->name, "smoke");
   EXPECT_EQ(line.report_indicator->state, v1::HEALTH_STATE_NOT_APPLICABLE);
   EXPECT_EQ(line.report_indicator->ttl, absl::Minutes(10));
   EXPECT_FALSE(line.report_indicator->remove);
   const CommandLine removed = Parse(Indicator({"--remove"}));
-  ASSERT_TRUE(removed.report_indicator) << ::testing::PrintToString(removed.mistakes);
+  ASSERT_TRUE(removed.report_indicator) << ::testing::PrintToString(removed.usage_errors);
   EXPECT_TRUE(removed.report_indicator->remove);
   EXPECT_EQ(removed.report_indicator->state, v1::HEALTH_STATE_UNSPECIFIED);
 }
 
 TEST(CommandLineTest, NamesOfCommandsAreOrdinaryWordsBehindOne) {
   const CommandLine line = Parse({"health", "report"});
-  ASSERT_TRUE(line.health) << ::testing::PrintToString(line.mistakes);
+  ASSERT_TRUE(line.health) << ::testing::PrintToString(line.usage_errors);
   EXPECT_EQ(line.health->project, "report");
 }
 
@@ -379,7 +379,7 @@ TEST(CommandLineTest, HowTheConnectionIsSecured) {
     std::vector<std::string> arguments = {"steps"};
     arguments.insert(arguments.end(), test.arguments.begin(), test.arguments.end());
     const CommandLine line = Parse(arguments, test.variables);
-    ASSERT_TRUE(line.steps) << test.name << ::testing::PrintToString(line.mistakes);
+    ASSERT_TRUE(line.steps) << test.name << ::testing::PrintToString(line.usage_errors);
     EXPECT_EQ(line.steps->plaintext, test.plaintext) << test.name;
     if (test.plaintext) {
       EXPECT_EQ(line.steps->ca_file, "") << test.name;
@@ -393,7 +393,7 @@ TEST(CommandLineTest, EveryFlagOfTheConnectionHasAVariable) {
                                              {"GANTRY_CA_FILE", "ca"},
                                              {"GANTRY_CERT_FILE", "c"},
                                              {"GANTRY_KEY_FILE", "k"}});
-  ASSERT_TRUE(line.steps) << ::testing::PrintToString(line.mistakes);
+  ASSERT_TRUE(line.steps) << ::testing::PrintToString(line.usage_errors);
   EXPECT_EQ(line.steps->server, "a:1");
   EXPECT_EQ(line.steps->token_file, "t");
   EXPECT_EQ(line.steps->ca_file, "ca");
@@ -497,7 +497,7 @@ TEST(CommandLineTest, HelpAndVersionArePrinted) {
     EXPECT_THAT(line.text, HasSubstr("GANTRY_SERVER"));
     EXPECT_THAT(line.text, HasSubstr("Exit codes:"));
     EXPECT_THAT(line.text, HasSubstr("gantryctl run-step --project demo"));
-    EXPECT_THAT(line.mistakes, IsEmpty());
+    EXPECT_THAT(line.usage_errors, IsEmpty());
   }
   for (const std::vector<std::string>& arguments : std::vector<std::vector<std::string>>{
            {"health", "--help"}, {"health", "-h", "--frob"}, {"--help", "health"}}) {
@@ -508,7 +508,7 @@ TEST(CommandLineTest, HelpAndVersionArePrinted) {
     EXPECT_THAT(line.text, HasSubstr("UTC"));
     EXPECT_THAT(line.text, HasSubstr("Exit codes:"));
     EXPECT_THAT(line.text, HasSubstr("gantryctl health shop/prod"));
-    EXPECT_THAT(line.mistakes, IsEmpty());
+    EXPECT_THAT(line.usage_errors, IsEmpty());
   }
   for (const std::vector<std::string>& arguments :
        std::vector<std::vector<std::string>>{{"version"}, {"--version"}}) {

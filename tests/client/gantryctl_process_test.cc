@@ -220,7 +220,7 @@ TEST_F(ProcessTest, AStepIsFollowedFromStandardInputToItsVerdict) {
   EXPECT_THAT(service.user_agent(), StartsWith("gantryctl/"));
 }
 
-TEST_F(ProcessTest, AFileIsReadAndItsMistakesToldWithItsName) {
+TEST_F(ProcessTest, AFileIsReadAndItsErrorsToldWithItsName) {
   const std::string file = ::testing::TempDir() + "/gantryctl_process_test_step.yaml";
   ScriptedService service({Answer(v1::STEP_STATUS_SUCCEEDED)});
   Invocation invocation;

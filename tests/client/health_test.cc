@@ -209,7 +209,7 @@ TEST_F(HealthTest, WhatPassesIsWaitedForAndTold) {
   EXPECT_EQ(err_,
             "[0s] nothing answers at 127.0.0.1:50051, trying again: UNAVAILABLE: connection "
             "refused\n"
-            "[0s] the service cannot judge yet, trying again: UNAVAILABLE "
+            "[0s] the service cannot tell yet, trying again: UNAVAILABLE "
             "(KUBERNETES_UNREACHABLE): the Kubernetes API cannot be reached\n");
 }
 

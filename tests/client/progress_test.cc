@@ -30,7 +30,7 @@ TEST(ProgressTest, TheLineSaysWhatIsWaitedFor) {
   progress.error = &down;
   progress.service_answered = true;
   EXPECT_EQ(ProgressLine(progress, "here:1"),
-            "the service cannot judge yet, trying again: UNAVAILABLE (KUBERNETES_UNREACHABLE): the "
+            "the service cannot tell yet, trying again: UNAVAILABLE (KUBERNETES_UNREACHABLE): the "
             "Kubernetes API cannot be reached");
 
   progress.error = &refused;

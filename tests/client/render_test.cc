@@ -336,7 +336,7 @@ TEST(FailureTest, ATimeoutSaysThatTheStepGoesOn) {
 TEST(FailureTest, ATimeoutWithoutAJudgementSaysWhy) {
   const std::string text =
       RenderFailure(Result(Ending::kTimedOut, Running(), client::KubernetesDown()), "here:1");
-  EXPECT_THAT(text, HasSubstr("could not judge the step within 1m30s: UNAVAILABLE "
+  EXPECT_THAT(text, HasSubstr("could not evaluate the step within 1m30s: UNAVAILABLE "
                               "(KUBERNETES_UNREACHABLE): the Kubernetes API cannot be reached"));
   EXPECT_THAT(text, HasSubstr("The step was last RUNNING (OPERATION_RUNNING): an operation runs"));
 }

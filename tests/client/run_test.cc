@@ -115,7 +115,7 @@ TEST_F(RunTest, TheResultAloneGoesToStandardOutput) {
             kExitSucceeded);
   EXPECT_EQ(nlohmann::json::parse(out_).at("status"), "STEP_STATUS_SUCCEEDED");
   EXPECT_EQ(err_,
-            "[0s] the service cannot judge yet, trying again: UNAVAILABLE "
+            "[0s] the service cannot tell yet, trying again: UNAVAILABLE "
             "(KUBERNETES_UNREACHABLE): the Kubernetes API cannot be reached\n"
             "[0s] RUNNING (OPERATION_RUNNING): an operation runs\n");
 }
@@ -136,7 +136,7 @@ TEST_F(RunTest, AtTheTimeoutTheLatestAnswerIsTheResult) {
 TEST_F(RunTest, AtTheTimeoutWithoutAnAnswerThereIsNoResult) {
   EXPECT_EQ(RunStep({{KubernetesDown()}}, {"--timeout", "15s", "step.yaml"}), kExitStillRunning);
   EXPECT_EQ(out_, "");
-  EXPECT_THAT(err_, HasSubstr("could not judge the step within 15s"));
+  EXPECT_THAT(err_, HasSubstr("could not evaluate the step within 15s"));
 }
 
 TEST_F(RunTest, AnUnreachableServiceIsGivenUpLongBeforeTheTimeout) {
@@ -185,7 +185,7 @@ TEST_F(RunTest, ADryRunAsksOnceAndShowsThePatches) {
   EXPECT_EQ(RunStep({{Answer(v1::STEP_STATUS_ERRORED)}}, {"--dry-run", "step.yaml"}), kExitFailed);
 }
 
-TEST_F(RunTest, MistakesInTheFileAreToldWithTheirPlaces) {
+TEST_F(RunTest, ErrorsInTheFileAreToldWithTheirPlaces) {
   file_ = "uses: argocd-update\nif: x\nconfig: {a: '${{ b }}'}\n";
   EXPECT_EQ(RunStep({{Answer(v1::STEP_STATUS_SUCCEEDED)}}), kExitUsage);
   EXPECT_THAT(err_, HasSubstr("gantryctl: step.yaml:2:1: `if` is a condition"));
@@ -236,7 +236,7 @@ TEST_F(RunTest, AVerdictThatCannotBePrintedIsNoSuccess) {
   EXPECT_THAT(err_, HasSubstr("standard output cannot be written; the verdict is: SUCCEEDED"));
 }
 
-TEST_F(RunTest, MistakesOnTheCommandLineAreToldAndNothingIsDone) {
+TEST_F(RunTest, UsageErrorsAreToldAndNothingIsDone) {
   EXPECT_EQ(RunStep({{Answer(v1::STEP_STATUS_SUCCEEDED)}}, {"--frob", "step.yaml"}), kExitUsage);
   EXPECT_THAT(err_, HasSubstr("gantryctl: There is no flag \"--frob\""));
   EXPECT_THAT(connection_->requests, IsEmpty());

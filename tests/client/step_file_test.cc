@@ -68,8 +68,8 @@ class StepFileAcceptTest : public ::testing::TestWithParam<AcceptCase> {};
 
 TEST_P(StepFileAcceptTest, IsThisStep) {
   const StepFile file = ParseStepFile(GetParam().text);
-  ASSERT_TRUE(file.step) << ::testing::PrintToString(Formatted(file.mistakes));
-  EXPECT_THAT(Formatted(file.mistakes), IsEmpty());
+  ASSERT_TRUE(file.step) << ::testing::PrintToString(Formatted(file.errors));
+  EXPECT_THAT(Formatted(file.errors), IsEmpty());
   EXPECT_EQ(file.step->uses, GetParam().uses);
   EXPECT_EQ(file.step->alias, GetParam().alias);
   google::protobuf::Value config;
@@ -147,7 +147,7 @@ TEST(StepFileTest, WhatIsAcceptedCanBeReadByProtobuf) {
   for (const std::string& config : {"{a: " + Repeated("{a: ", 32) + "1" + Repeated("}", 33),
                                     "{a: " + Repeated("[", 48) + "1" + Repeated("]", 48) + "}"}) {
     const StepFile file = ParseStepFile("uses: u\nconfig: " + config);
-    ASSERT_TRUE(file.step) << ::testing::PrintToString(Formatted(file.mistakes));
+    ASSERT_TRUE(file.step) << ::testing::PrintToString(Formatted(file.errors));
     v1::RunStepRequest request;
     *request.mutable_config() = file.step->config;
     v1::RunStepRequest read;
@@ -158,18 +158,18 @@ TEST(StepFileTest, WhatIsAcceptedCanBeReadByProtobuf) {
 struct RefuseCase {
   std::string name;
   std::string text;
-  std::vector<std::string> mistakes;  // a part of each
+  std::vector<std::string> errors;  // a part of each
 };
 
 class StepFileRefuseTest : public ::testing::TestWithParam<RefuseCase> {};
 
-TEST_P(StepFileRefuseTest, SaysEveryMistake) {
+TEST_P(StepFileRefuseTest, SaysEveryError) {
   const StepFile file = ParseStepFile(GetParam().text);
   EXPECT_FALSE(file.step);
-  const std::vector<std::string> mistakes = Formatted(file.mistakes);
-  ASSERT_EQ(mistakes.size(), GetParam().mistakes.size()) << ::testing::PrintToString(mistakes);
-  for (std::size_t i = 0; i < mistakes.size(); ++i) {
-    EXPECT_THAT(mistakes[i], HasSubstr(GetParam().mistakes[i]));
+  const std::vector<std::string> errors = Formatted(file.errors);
+  ASSERT_EQ(errors.size(), GetParam().errors.size()) << ::testing::PrintToString(errors);
+  for (std::size_t i = 0; i < errors.size(); ++i) {
+    EXPECT_THAT(errors[i], HasSubstr(GetParam().errors[i]));
   }
 }
 

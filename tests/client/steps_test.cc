@@ -145,7 +145,7 @@ TEST_F(StepsTest, AnUnknownKindHasNearNames) {
 TEST_F(StepsTest, FailuresAreToldAndRepeatedWhereThatHelps) {
   connection_->kinds.script = {{client::KubernetesDown()}, {Kinds()}};
   EXPECT_EQ(Steps(), kExitSucceeded);
-  EXPECT_THAT(err_, HasSubstr("the service cannot judge yet, trying again"));
+  EXPECT_THAT(err_, HasSubstr("the service cannot tell yet, trying again"));
   connection_->kinds.script = {{client::Refused()}};
   EXPECT_EQ(Steps(), kExitUnreachable);
   EXPECT_THAT(err_, HasSubstr("Check that gantry-server runs"));

@@ -80,58 +80,5 @@ TEST(TextTest, APainterColorsCellsAndNoBlanks) {
             "-  long  x\n");
 }
 
-TEST(TextTest, NearNamesAreWhatMayHaveBeenMeant) {
-  const struct {
-    const char* name;
-    std::string wanted;
-    std::vector<std::string> names;
-    std::vector<std::string> near;
-  } cases[] = {
-      {"Swapped", "shop/prdo", {"shop/prod", "shop/test"}, {"shop/prod"}},
-      {"Missing", "shop/pod", {"shop/prod"}, {"shop/prod"}},
-      {"Superfluous", "shopp/prod", {"shop/prod"}, {"shop/prod"}},
-      {"Wrong", "shop/brod", {"shop/prod"}, {"shop/prod"}},
-      {"AThirdMayDiffer", "abcdef", {"abcdxy", "abcxyz"}, {"abcdxy"}},
-      {"LongerByTooMuch", "abc", {"abcde"}, {}},
-      {"ShorterByTooMuch", "abcdef", {"abc"}, {}},
-      {"TheNearestFirst", "prod-1", {"prad-2", "prod-3", "prod-2"}, {"prod-2", "prod-3", "prad-2"}},
-      {"AtMostThree", "a1", {"a2", "a3", "a4", "a5"}, {"a2", "a3", "a4"}},
-      {"OneCharacter", "a", {"b", ""}, {"", "b"}},
-      {"NoNames", "shop/prod", {}, {}},
-  };
-  for (const auto& test : cases)
-    EXPECT_EQ(NearNames(test.wanted, test.names), test.near) << test.name;
-}
-
-TEST(TextTest, DurationsAreAsInGo) {
-  const struct {
-    std::string text;
-    std::optional<absl::Duration> duration;
-  } cases[] = {
-      {"90s", absl::Seconds(90)},
-      {"5m", absl::Minutes(5)},
-      {"1h30m", absl::Minutes(90)},
-      {"1.5s", absl::Milliseconds(1500)},
-      {".5s", absl::Milliseconds(500)},
-      {"300ms", absl::Milliseconds(300)},
-      {"0s", absl::ZeroDuration()},
-      {"", std::nullopt},
-      {"5", std::nullopt},
-      {"0", std::nullopt},
-      {"-5m", std::nullopt},
-      {"+5m", std::nullopt},
-      {"inf", std::nullopt},
-      {"5 m", std::nullopt},
-      {"5d", std::nullopt},
-      {"m", std::nullopt},
-  };
-  for (const auto& test : cases) EXPECT_EQ(ParseGoDuration(test.text), test.duration) << test.text;
-
-  EXPECT_EQ(FormatGoDuration(absl::ZeroDuration()), "0s");
-  EXPECT_EQ(FormatGoDuration(absl::Milliseconds(1250)), "1s");
-  EXPECT_EQ(FormatGoDuration(absl::Microseconds(250900)), "250ms");
-  EXPECT_EQ(FormatGoDuration(absl::Seconds(3690)), "1h1m30s");
-}
-
 }  // namespace
 }  // namespace gantry::gantryctl

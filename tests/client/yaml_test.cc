@@ -8,6 +8,7 @@
 #include <string>
 
 #include "absl/strings/str_cat.h"
+#include "client/gantryctl/yaml_scalars.h"
 
 namespace gantry::gantryctl {
 namespace {
@@ -54,7 +55,7 @@ class YamlAcceptTest : public ::testing::TestWithParam<AcceptedYaml> {};
 
 TEST_P(YamlAcceptTest, StandsForThisJson) {
   const YamlResult result = ParseYaml(GetParam().yaml);
-  ASSERT_TRUE(result.documents) << result.mistake.Format("it");
+  ASSERT_TRUE(result.documents) << result.error.Format("it");
   ASSERT_EQ(result.documents->size(), 1u);
   // By way of text, so that 1 and 1.0 are the same.
   EXPECT_EQ(ToJson(*result.documents->front()), nlohmann::json::parse(GetParam().json));
@@ -125,9 +126,9 @@ class YamlRefuseTest : public ::testing::TestWithParam<RefusedYaml> {};
 TEST_P(YamlRefuseTest, SaysWhereAndWhy) {
   const YamlResult result = ParseYaml(GetParam().yaml);
   ASSERT_FALSE(result.documents);
-  EXPECT_EQ(result.mistake.line, GetParam().line) << result.mistake.text;
-  EXPECT_EQ(result.mistake.column, GetParam().column) << result.mistake.text;
-  EXPECT_THAT(result.mistake.text, HasSubstr(GetParam().says));
+  EXPECT_EQ(result.error.line, GetParam().line) << result.error.text;
+  EXPECT_EQ(result.error.column, GetParam().column) << result.error.text;
+  EXPECT_THAT(result.error.text, HasSubstr(GetParam().says));
 }
 
 // Nine levels of ten aliases each.
@@ -186,7 +187,7 @@ INSTANTIATE_TEST_SUITE_P(
         {"StrayEnd", "}", 1, 1, "this is no YAML"},
         {"LoneSurrogate", R"({"a": "\ud83d"})", 1, 14, "this is no YAML"},
         {"ControlCharactersAreShownHarmless", "\x1b[m: 1\n\x1b[m: 2\n", 2, 1,
-         "the key \"\\x1b[m\""},
+         "the key \"\\u001b[m\""},
     }),
     [](const auto& test) { return test.param.name; });
 
@@ -206,7 +207,7 @@ TEST(YamlTest, AllDocumentsAreRead) {
 }
 
 // Any prefix of a document that uses every feature, and any with one byte changed, gives a tree or
-// a mistake.
+// an error.
 TEST(YamlTest, DamagedInputIsAnsweredNotFatal) {
   const std::string whole =
       "%YAML 1.2\n--- # c\na: &x {k: [1, 'two', \"thr\\u00e9e\"], ? l : ~}\n<<: *x\nb: |2-\n  "
@@ -214,7 +215,7 @@ TEST(YamlTest, DamagedInputIsAnsweredNotFatal) {
   int answered = 0;
   const auto parse = [&answered](const std::string& text) {
     const YamlResult result = ParseYaml(text);
-    if (result.documents || !result.mistake.text.empty()) ++answered;
+    if (result.documents || !result.error.text.empty()) ++answered;
   };
   int tried = 0;
   for (std::size_t i = 0; i <= whole.size(); ++i, ++tried) parse(whole.substr(0, i));

@@ -31,9 +31,23 @@ bool Selects(const std::string& selector, const json& object) {
   return true;
 }
 
+// What metadata.generation counts the changes of. Of the resources here, only StageHealths have a
+// status subresource.
+json Counted(const std::string& plural, json object) {
+  object.erase("metadata");
+  if (plural == "stagehealths") object.erase("status");
+  return object;
+}
+
 }  // namespace
 
 json FakeKubernetes::StoreLocked(const Key& key, json object) {
+  const auto current = objects_.find(key);
+  const bool changes_spec = current == objects_.end() ||
+                            Counted(key.plural, current->second) != Counted(key.plural, object);
+  const int generation =
+      current == objects_.end() ? 0 : current->second["metadata"].value("generation", 0);
+  object["metadata"]["generation"] = generation + (changes_spec ? 1 : 0);
   object["metadata"]["resourceVersion"] = std::to_string(++last_version_);
   object["metadata"]["uid"] = object["metadata"].value("uid", "uid-" + key.name);
   return objects_[key] = std::move(object);
@@ -83,8 +97,9 @@ absl::Status FakeKubernetes::Begin(const Call& call, base::Context& context) {
   return before(call);
 }
 
-absl::StatusOr<std::string> FakeKubernetes::Write(const Call& call, const Key& key,
-                                                  base::Context& context, const Change& change) {
+absl::StatusOr<kubernetes::JsonText> FakeKubernetes::Write(const Call& call, const Key& key,
+                                                           base::Context& context,
+                                                           const Change& change) {
   if (absl::Status begun = Begin(call, context); !begun.ok()) return begun;
   std::string stored;
   {
@@ -95,52 +110,57 @@ absl::StatusOr<std::string> FakeKubernetes::Write(const Call& call, const Key& k
     stored = StoreLocked(key, *std::move(changed)).dump();
   }
   if (absl::Status ended = after(call); !ended.ok()) return ended;
-  return stored;
+  return kubernetes::JsonText(respond(std::move(stored)));
 }
 
-absl::StatusOr<std::string> FakeKubernetes::Get(const kubernetes::Resource& resource,
-                                                std::string_view ns, std::string_view name,
-                                                base::Context& context) {
+absl::StatusOr<kubernetes::JsonText> FakeKubernetes::Get(const kubernetes::Resource& resource,
+                                                         std::string_view ns, std::string_view name,
+                                                         base::Context& context) {
   const Call call{"get", std::string(resource.plural), std::string(name)};
   if (absl::Status begun = Begin(call, context); !begun.ok()) return begun;
   const json object = Read(call.plural, std::string(ns), call.name);
   if (absl::Status ended = after(call); !ended.ok()) return ended;
   if (object.is_null()) return Error(call, ErrorKind::kNotFound, 404, "not found");
-  return object.dump();
+  return kubernetes::JsonText(respond(object.dump()));
 }
 
 absl::StatusOr<std::string> FakeKubernetes::List(
     const kubernetes::Resource& resource, std::string_view ns,
     const kubernetes::ListOptions& options,
-    absl::FunctionRef<absl::Status(std::string_view item)> on_item, absl::FunctionRef<void()>,
-    base::Context& context) {
+    absl::FunctionRef<absl::Status(simdjson::padded_string_view item)> on_item,
+    absl::FunctionRef<void()>, base::Context& context) {
   const Call call{"list", std::string(resource.plural), options.label_selector};
   if (absl::Status begun = Begin(call, context); !begun.ok()) return begun;
-  std::vector<std::string> items;
+  std::vector<kubernetes::JsonText> items;
   std::string version;
   {
     base::MutexLock lock(mutex_);
     for (const auto& [key, object] : objects_) {
       if (key.plural == call.plural && key.ns == ns && Selects(options.label_selector, object)) {
-        items.push_back(object.dump());
+        items.emplace_back(object.dump());
       }
     }
     version = std::to_string(last_version_);
   }
-  for (const std::string& item : items) {
-    if (absl::Status taken = on_item(item); !taken.ok()) return taken;
+  for (const kubernetes::JsonText& item : items) {
+    if (absl::Status taken = on_item(item.padded()); !taken.ok()) return taken;
   }
   if (absl::Status ended = after(call); !ended.ok()) return ended;
   return version;
 }
 
-absl::StatusOr<std::string> FakeKubernetes::Create(const kubernetes::Resource& resource,
-                                                   std::string_view ns, std::string_view body,
-                                                   base::Context& context) {
+absl::StatusOr<kubernetes::JsonText> FakeKubernetes::Create(const kubernetes::Resource& resource,
+                                                            std::string_view ns,
+                                                            std::string_view name,
+                                                            std::string_view body,
+                                                            base::Context& context) {
   json object = json::parse(body);
-  const std::string name = object.at("metadata").at("name");
-  const Call call{"create", std::string(resource.plural), name};
-  return Write(call, {call.plural, std::string(ns), name}, context,
+  const Call call{"create", std::string(resource.plural), std::string(name)};
+  // The caller's name for messages must not be another than the one that is stored.
+  if (object.at("metadata").at("name") != name) {
+    return Error(call, ErrorKind::kRefused, 400, "the body has another name");
+  }
+  return Write(call, {call.plural, std::string(ns), call.name}, context,
                [&](const json* current) -> absl::StatusOr<json> {
                  if (current != nullptr) {
                    return Error(call, ErrorKind::kAlreadyExists, 409, "already exists");
@@ -149,9 +169,11 @@ absl::StatusOr<std::string> FakeKubernetes::Create(const kubernetes::Resource& r
                });
 }
 
-absl::StatusOr<std::string> FakeKubernetes::Replace(const kubernetes::Resource& resource,
-                                                    std::string_view ns, std::string_view name,
-                                                    std::string_view body, base::Context& context) {
+absl::StatusOr<kubernetes::JsonText> FakeKubernetes::Replace(const kubernetes::Resource& resource,
+                                                             std::string_view ns,
+                                                             std::string_view name,
+                                                             std::string_view body,
+                                                             base::Context& context) {
   json object = json::parse(body);
   const Call call{"update", std::string(resource.plural), std::string(name)};
   return Write(
@@ -165,10 +187,11 @@ absl::StatusOr<std::string> FakeKubernetes::Replace(const kubernetes::Resource& 
       });
 }
 
-absl::StatusOr<std::string> FakeKubernetes::JsonPatch(const kubernetes::Resource& resource,
-                                                      std::string_view ns, std::string_view name,
-                                                      std::string_view patch,
-                                                      base::Context& context) {
+absl::StatusOr<kubernetes::JsonText> FakeKubernetes::JsonPatch(const kubernetes::Resource& resource,
+                                                               std::string_view ns,
+                                                               std::string_view name,
+                                                               std::string_view patch,
+                                                               base::Context& context) {
   const Call call{"patch", std::string(resource.plural), std::string(name), std::string(patch)};
   return Write(
       call, {call.plural, std::string(ns), call.name}, context,
@@ -187,11 +210,9 @@ absl::StatusOr<std::string> FakeKubernetes::JsonPatch(const kubernetes::Resource
       });
 }
 
-absl::StatusOr<std::string> FakeKubernetes::MergePatch(const kubernetes::Resource& resource,
-                                                       std::string_view ns, std::string_view name,
-                                                       std::string_view subresource,
-                                                       std::string_view patch,
-                                                       base::Context& context) {
+absl::StatusOr<kubernetes::JsonText> FakeKubernetes::MergePatch(
+    const kubernetes::Resource& resource, std::string_view ns, std::string_view name,
+    std::string_view subresource, std::string_view patch, base::Context& context) {
   const std::string plural(resource.plural);
   const std::string part(subresource);
   const Call call{"patch", part.empty() ? plural : base::StrCat(plural, "/", part),

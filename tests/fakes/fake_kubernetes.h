@@ -6,6 +6,7 @@
 #include <map>
 #include <nlohmann/json.hpp>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/mutex.h"
@@ -24,6 +25,9 @@ class FakeKubernetes final : public kubernetes::Client {
     std::string plural;     // with a subresource "plural/subresource"
     std::string name;       // the selector for list
     std::string body = {};  // of a patch, as it was sent
+    bool Is(std::string_view wanted_verb, std::string_view wanted_plural) const {
+      return verb == wanted_verb && plural == wanted_plural;
+    }
     // Without the body.
     bool operator==(const Call& other) const {
       return verb == other.verb && plural == other.plural && name == other.name;
@@ -35,6 +39,9 @@ class FakeKubernetes final : public kubernetes::Client {
   std::function<absl::Status(const Call&)> before = [](const Call&) { return absl::OkStatus(); };
   std::function<absl::Status(const Call&)> after = [](const Call&) { return absl::OkStatus(); };
 
+  // What a caller receives of an object's text: for a server, or a proxy, that sends nonsense.
+  std::function<std::string(std::string text)> respond = [](std::string text) { return text; };
+
   // Stores an object as if somebody else had written it, under a new resourceVersion.
   void Put(const std::string& plural, nlohmann::json object);
   void Remove(const std::string& plural, const std::string& ns, const std::string& name);
@@ -44,25 +51,32 @@ class FakeKubernetes final : public kubernetes::Client {
   std::vector<Call> calls();
   std::size_t Count(const std::string& verb, const std::string& plural);
 
-  absl::StatusOr<std::string> Get(const kubernetes::Resource& resource, std::string_view ns,
-                                  std::string_view name, base::Context& context) override;
-  absl::StatusOr<std::string> List(const kubernetes::Resource& resource, std::string_view ns,
-                                   const kubernetes::ListOptions& options,
-                                   absl::FunctionRef<absl::Status(std::string_view item)> on_item,
-                                   absl::FunctionRef<void()> on_restart,
-                                   base::Context& context) override;
-  absl::StatusOr<std::string> Create(const kubernetes::Resource& resource, std::string_view ns,
-                                     std::string_view body, base::Context& context) override;
-  absl::StatusOr<std::string> Replace(const kubernetes::Resource& resource, std::string_view ns,
-                                      std::string_view name, std::string_view body,
-                                      base::Context& context) override;
-  absl::StatusOr<std::string> JsonPatch(const kubernetes::Resource& resource, std::string_view ns,
-                                        std::string_view name, std::string_view patch,
-                                        base::Context& context) override;
+  absl::StatusOr<kubernetes::JsonText> Get(const kubernetes::Resource& resource,
+                                           std::string_view ns, std::string_view name,
+                                           base::Context& context) override;
+  absl::StatusOr<std::string> List(
+      const kubernetes::Resource& resource, std::string_view ns,
+      const kubernetes::ListOptions& options,
+      absl::FunctionRef<absl::Status(simdjson::padded_string_view item)> on_item,
+      absl::FunctionRef<void()> on_restart, base::Context& context) override;
+  absl::StatusOr<kubernetes::JsonText> Create(const kubernetes::Resource& resource,
+                                              std::string_view ns, std::string_view name,
+                                              std::string_view body,
+                                              base::Context& context) override;
+  absl::StatusOr<kubernetes::JsonText> Replace(const kubernetes::Resource& resource,
+                                               std::string_view ns, std::string_view name,
+                                               std::string_view body,
+                                               base::Context& context) override;
+  absl::StatusOr<kubernetes::JsonText> JsonPatch(const kubernetes::Resource& resource,
+                                                 std::string_view ns, std::string_view name,
+                                                 std::string_view patch,
+                                                 base::Context& context) override;
   // With a subresource, nothing but the member of that name changes, as in the API.
-  absl::StatusOr<std::string> MergePatch(const kubernetes::Resource& resource, std::string_view ns,
-                                         std::string_view name, std::string_view subresource,
-                                         std::string_view patch, base::Context& context) override;
+  absl::StatusOr<kubernetes::JsonText> MergePatch(const kubernetes::Resource& resource,
+                                                  std::string_view ns, std::string_view name,
+                                                  std::string_view subresource,
+                                                  std::string_view patch,
+                                                  base::Context& context) override;
   absl::Status Delete(const kubernetes::Resource& resource, std::string_view ns,
                       std::string_view name, base::Context& context) override;
 
@@ -73,8 +87,8 @@ class FakeKubernetes final : public kubernetes::Client {
   };
   using Change = std::function<absl::StatusOr<nlohmann::json>(const nlohmann::json* current)>;
 
-  absl::StatusOr<std::string> Write(const Call& call, const Key& key, base::Context& context,
-                                    const Change& change);
+  absl::StatusOr<kubernetes::JsonText> Write(const Call& call, const Key& key,
+                                             base::Context& context, const Change& change);
   nlohmann::json StoreLocked(const Key& key, nlohmann::json object)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Status Begin(const Call& call, base::Context& context);

@@ -13,7 +13,7 @@
 #include "absl/time/time.h"
 #include "base/clock.h"
 #include "server/cache/caches.h"
-#include "server/kubernetes/api/client.h"
+#include "server/kubernetes/api/json_text.h"
 
 namespace gantry::testing {
 
@@ -56,30 +56,27 @@ class WatchedCaches {
   }
 
   void PutApplication(const nlohmann::json& object) {
-    const std::string text = Padded(object);
-    const auto put =
-        SinkOf(object.at("metadata").at("namespace")).Put(kubernetes::EventType::kModified, text);
+    const auto put = SinkOf(object.at("metadata").at("namespace"))
+                         .Put(kubernetes::EventType::kModified, Text(object).padded());
     EXPECT_TRUE(put.ok()) << put.status();
   }
   void DeleteApplication(const nlohmann::json& object) {
-    const std::string text = Padded(object);
-    const auto deleted = SinkOf(object.at("metadata").at("namespace")).Delete(text);
+    const auto deleted =
+        SinkOf(object.at("metadata").at("namespace")).Delete(Text(object).padded());
     EXPECT_TRUE(deleted.ok()) << deleted.status();
   }
   void PutStage(const nlohmann::json& object) {
-    const auto put = stage_sink_->Put(kubernetes::EventType::kModified, Padded(object));
+    const auto put = stage_sink_->Put(kubernetes::EventType::kModified, Text(object).padded());
     EXPECT_TRUE(put.ok()) << put.status();
   }
   void DeleteStage(const nlohmann::json& object) {
-    const auto deleted = stage_sink_->Delete(Padded(object));
+    const auto deleted = stage_sink_->Delete(Text(object).padded());
     EXPECT_TRUE(deleted.ok()) << deleted.status();
   }
 
-  // JSON text with readable bytes behind it, as it comes from a watch.
-  static std::string Padded(const nlohmann::json& object) {
-    std::string text = object.dump();
-    text.reserve(text.size() + kubernetes::kJsonPadding);
-    return text;
+  // An object as it comes from a watch.
+  static kubernetes::JsonText Text(const nlohmann::json& object) {
+    return kubernetes::JsonText(object.dump());
   }
 
   cache::Caches caches;

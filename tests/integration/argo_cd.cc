@@ -3,15 +3,14 @@
 
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
+#include "base/text.h"
 #include "tests/argocd_standin/operation_state.h"
 
 namespace gantry::integration {
 
 using nlohmann::json;
 
-std::string SecondsAgo(int seconds) {
-  return argocd_standin::TimeText(absl::Now() - absl::Seconds(seconds));
-}
+std::string SecondsAgo(int seconds) { return base::UtcTime(absl::Now() - absl::Seconds(seconds)); }
 
 void ArgoCd::TakeUp(const std::string& message) {
   const json application = api_.Get(path_);

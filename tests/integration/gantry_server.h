@@ -101,6 +101,8 @@ class GantryServer {
   // What the admin listener answers: the status and the body.
   std::pair<int, std::string> Admin(const std::string& path);
   pid_t pid() const { return pid_; }
+  // Where it takes calls: host:port.
+  const std::string& listen() const { return listen_; }
   grpc::Status GetStageHealth(const v1::GetStageHealthRequest& request,
                               v1::GetStageHealthResponse& response);
   // RunStep with any bytes for a message.

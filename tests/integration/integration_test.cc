@@ -252,7 +252,7 @@ RequestPattern IntegrationTest::CreationOfRecord() const {
   return {.method = "POST", .target = "/stagehealths(\\?|$)"};
 }
 RequestPattern IntegrationTest::UpdateOfRecord() const {
-  return {.method = "PUT", .target = PathPattern("stagehealths", record_name())};
+  return {.method = "PATCH", .target = PathPattern("stagehealths", record_name())};
 }
 
 std::vector<json> IntegrationTest::Events(Replica& replica, const std::string& application,

@@ -16,7 +16,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
-#include "server/argocd/observed_application.h"
+#include "server/argocd/application_reader.h"
 #include "server/cache/caches.h"
 #include "server/cache/watchers.h"
 #include "server/kubernetes/api/api_connection.h"
@@ -251,13 +251,12 @@ class SoakTest : public testing::Test {
   }
 
   // What the API server says there is, by name, as this program keeps it.
-  static std::map<std::string, argocd::ObservedApplication> Live(KubernetesApi& api) {
-    std::map<std::string, argocd::ObservedApplication> live;
+  static std::map<std::string, argocd::Application> Live(KubernetesApi& api) {
+    std::map<std::string, argocd::Application> live;
     for (const json& item : api.List(ApplicationsPath())) {
-      std::string text = item.dump();
-      text.reserve(text.size() + kubernetes::kJsonPadding);
-      argocd::ObservedApplication application;
-      EXPECT_TRUE(argocd::ObserveApplication(text, application).ok());
+      const kubernetes::JsonText text(item.dump());
+      argocd::Application application;
+      EXPECT_TRUE(argocd::ReadApplication(text.padded(), application).ok());
       live[application.name.name] = application;
     }
     return live;
@@ -338,7 +337,7 @@ TEST_F(SoakTest, EverybodyKnowsWhatIsAfterAMinuteOfChangesAndOutages) {
     for (const auto& [name, application] : live) {
       const auto cached = caches.applications.Find({"argocd", name});
       if (cached == nullptr) return name + " is not in the cache";
-      if (static_cast<const argocd::ObservedApplication&>(*cached) != application) {
+      if (static_cast<const argocd::Application&>(*cached) != application) {
         return absl::StrCat(name, " differs: resourceVersion ", cached->resource_version,
                             " in the cache, ", application.resource_version, " live");
       }
@@ -362,11 +361,12 @@ TEST_F(SoakTest, EverybodyKnowsWhatIsAfterAMinuteOfChangesAndOutages) {
   }));
 }
 
-int ParkedCalls(GantryServer& server) {
+int PendingCalls(GantryServer& server) {
   const std::string metrics = server.Admin("/metrics").second;
   for (const absl::string_view line : absl::StrSplit(metrics, '\n')) {
     int count = 0;
-    if (std::sscanf(std::string(line).c_str(), "gantry_steps_parked %d", &count) == 1) return count;
+    if (std::sscanf(std::string(line).c_str(), "gantry_steps_pending %d", &count) == 1)
+      return count;
   }
   return -1;
 }
@@ -382,7 +382,7 @@ int ThreadsOf(pid_t pid) {
 
 TEST_F(SoakTest, TwoThousandCallsWaitWithoutAThreadAndEndWithOneChangeEach) {
   constexpr int kCalls = 2000;
-  const std::string prefix = UniqueName("parked");
+  const std::string prefix = UniqueName("pending");
   const auto name = [&](int i) { return absl::StrCat(prefix, "-", i); };
   InParallel(kCalls, [&](KubernetesApi& api, int i) {
     json application = NewApplication(0);
@@ -433,10 +433,11 @@ TEST_F(SoakTest, TwoThousandCallsWaitWithoutAThreadAndEndWithOneChangeEach) {
           ++ended;
           changed.notify_all();
         });
-    const auto parked = [&] { return ParkedCalls(server); };
+    const auto pending = [&] { return PendingCalls(server); };
     if (i % 100 == 99) {
       ASSERT_TRUE(Eventually([&] {
-        return parked() == i + 1 ? "" : absl::StrCat(parked(), " of ", i + 1, " calls are parked");
+        return pending() == i + 1 ? ""
+                                  : absl::StrCat(pending(), " of ", i + 1, " calls are pending");
       }));
     }
   }

@@ -132,7 +132,7 @@ TEST_F(SourcesTest, HelmParametersGetTheirValuesInPlaceAndNewOnesAreAppended) {
   EXPECT_TRUE(Is(result, v1::STEP_STATUS_RUNNING, v1::STEP_REASON_OPERATION_RUNNING));
   const json after = Application(app);
   EXPECT_EQ(after.at("spec").at("source").at("helm").at("parameters"),
-            (json{{{"name", "image.tag"}, {"value", "1.1"}},
+            (json{{{"name", "image.tag"}, {"value", "1.1"}, {"forceString", true}},
                   before.at("spec").at("source").at("helm").at("parameters").at(1),
                   {{"name", "sidecar.tag"}, {"value", ""}}}));
   const std::vector<std::string> changed = {"/spec/source/helm/parameters", "/status"};

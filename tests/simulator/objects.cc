@@ -161,10 +161,6 @@ bool IsBeingDeleted(const json& object) {
   return !TextAt(MetadataOf(object), "deletionTimestamp").empty();
 }
 
-std::string KubernetesTime(absl::Time time) {
-  return absl::FormatTime("%Y-%m-%dT%H:%M:%SZ", time, absl::UTCTimeZone());
-}
-
 absl::StatusOr<std::vector<json>> ParseYaml(const std::string& text) {
   std::vector<json> documents;
   const std::size_t start = text.find_first_not_of(" \t\r\n");

@@ -34,9 +34,6 @@ const nlohmann::json& MetadataOf(const nlohmann::json& object);
 bool HasFinalizers(const nlohmann::json& object);
 bool IsBeingDeleted(const nlohmann::json& object);
 
-// "2024-05-01T10:00:00Z".
-std::string KubernetesTime(absl::Time time);
-
 // The object that a body holds, of the kind that the resource has.
 Result<nlohmann::json> DecodeBody(const Resource& resource, const std::string& body,
                                   const std::string& content_type);

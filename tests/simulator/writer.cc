@@ -8,6 +8,7 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/numbers.h"
 #include "base/strings.h"
+#include "base/text.h"
 #include "tests/simulator/certificates.h"
 #include "tests/simulator/patch.h"
 
@@ -139,7 +140,7 @@ Result<Written> Writer::Create(const Resource& resource, const std::string& ns, 
     if (const std::string why = Resources::WhyNoDefinition(object); !why.empty()) {
       return Invalid(resource.kind_name(), name, {{"FieldValueInvalid", why, "spec"}});
     }
-    const std::string now = KubernetesTime(clock_.Now());
+    const std::string now = base::UtcTime(clock_.Now());
     const auto condition = [&](const char* type, const char* reason, const char* message) {
       return json{{"type", type},
                   {"status", "True"},
@@ -175,7 +176,7 @@ Result<Written> Writer::Create(const Resource& resource, const std::string& ns, 
   }
 
   metadata["uid"] = NewUid();
-  metadata["creationTimestamp"] = KubernetesTime(clock_.Now());
+  metadata["creationTimestamp"] = base::UtcTime(clock_.Now());
   if (resource.custom || resource.plural == "customresourcedefinitions") metadata["generation"] = 1;
   if (options.dry_run) {
     if (store_.Get(resource.key(), TextAt(metadata, "namespace"), name)) {
@@ -423,7 +424,7 @@ Result<Written> Writer::Delete(const Resource& resource, const std::string& ns,
     } else if (of_namespace || finalizer != nullptr || HasFinalizers(object)) {
       // Somebody else has to finish it.
       if (finalizer != nullptr && !of_namespace) metadata["finalizers"].push_back(finalizer);
-      metadata["deletionTimestamp"] = KubernetesTime(clock_.Now());
+      metadata["deletionTimestamp"] = base::UtcTime(clock_.Now());
       if (of_namespace) {
         object["status"]["phase"] = "Terminating";
       } else {

@@ -18,7 +18,7 @@ struct FailedAttempt {
   absl::Duration next_attempt;    // after which time the next one is made
 };
 
-// How long to repeat a call that fails because the service is away or cannot answer at present.
+// How long to repeat a call that fails because the service is away or cannot respond at present.
 struct CallOptions {
   // When it is over, one last call is made if the time was just spent waiting; that may take a
   // second more.

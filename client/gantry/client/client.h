@@ -25,13 +25,13 @@ class Client {
  public:
   explicit Client(std::shared_ptr<Connection> connection);
 
-  // Sends one call. Fails with DEADLINE_EXCEEDED when there is no answer within `timeout`. The
+  // Sends one call. Fails with DEADLINE_EXCEEDED when there is no response within `timeout`. The
   // details of an error are read with the functions in errors.h. A verdict on the step, good or
   // bad, is no error.
   absl::StatusOr<v1::RunStepResponse> RunStep(const v1::RunStepRequest& request,
                                               absl::Duration timeout) const;
 
-  // Calls until the step has left RUNNING, handing each answer's output to the next call.
+  // Calls until the step has left RUNNING, handing each response's output to the next call.
   //
   // After RUNNING the next call comes at once, and is held by the service until something changes
   // (RunStepOptions::hold); it comes no more often than once a second. Without holding it comes
@@ -43,7 +43,7 @@ class Client {
   // is drawn from the upper half of 1 s, 2 s, 4 s, 8 s, then 10 s. Any other error ends it:
   // repeating such a call would not help.
   //
-  // A dry run ends with its first answer. `request.wait` is not used, see RunStepOptions::hold.
+  // A dry run ends with its first response. `request.wait` is not used, see RunStepOptions::hold.
   // `on_progress`, if any, is called on this thread after every call but the last.
   RunStepResult RunStepUntilDone(
       v1::RunStepRequest request, const RunStepOptions& options = {},
@@ -56,10 +56,10 @@ class Client {
   absl::StatusOr<v1::GetStageHealthResponse> GetStageHealth(
       const v1::GetStageHealthRequest& request, const CallOptions& options = {}) const;
 
-  // The health of many Stages: the page that `request` asks for and all that follow, in one answer,
-  // whose `observed_time` is the earliest of them, and which is stale if one of them is. Each call
-  // is retried as with GetStageHealth; the options' time is for all of them. A Stage that changes
-  // meanwhile is shown as it was when its page was made.
+  // The health of many Stages: the page that `request` asks for and all that follow, in one
+  // response, whose `observed_time` is the earliest of them, and which is stale if one of them is.
+  // Each call is retried as with GetStageHealth; the options' time is for all of them. A Stage that
+  // changes meanwhile is shown as it was when its page was made.
   absl::StatusOr<v1::ListStageHealthResponse> ListStageHealth(
       v1::ListStageHealthRequest request, const CallOptions& options = {}) const;
 

@@ -21,7 +21,7 @@
 namespace gantry::client {
 namespace {
 
-// A dry run of a step with many Applications answers with all their patches.
+// The response to a dry run of a step with many Applications has all their patches.
 constexpr int kMaxReceiveBytes = 64 << 20;
 
 // The numbers are documented with ChannelOptions::retries. gRPC draws each pause between zero and

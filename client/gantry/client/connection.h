@@ -65,7 +65,7 @@ class Connection {
  public:
   virtual ~Connection() = default;
 
-  // One RunStep call. It fails with DEADLINE_EXCEEDED when `timeout` has passed without an answer.
+  // One RunStep call. It fails with DEADLINE_EXCEEDED when `timeout` has passed without a response.
   // Errors are as errors.h describes.
   virtual absl::StatusOr<v1::RunStepResponse> RunStep(const v1::RunStepRequest& request,
                                                       absl::Duration timeout) = 0;

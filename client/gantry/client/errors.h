@@ -31,7 +31,7 @@ std::optional<rpc::v1::BadRequest> BadRequestOf(const absl::Status& status);
 std::optional<absl::Duration> RetryDelayOf(const absl::Status& status);
 
 // Whether the service is known to have been there. False when no connection came about, or it broke
-// before an answer, or something in between (a proxy) says that the service is away: UNAVAILABLE
+// before a response, or something in between (a proxy) says that the service is away: UNAVAILABLE
 // without the service's ErrorInfo, or the deadline passed without a connection.
 bool ServiceAnswered(const absl::Status& status);
 

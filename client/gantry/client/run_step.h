@@ -13,8 +13,8 @@ namespace gantry::client {
 
 // How long to go on with a step. All times are from the start of the loop.
 struct RunStepOptions {
-  // How long to repeat the call while the step is RUNNING or the service cannot judge. When it is
-  // over, one last call is made if the loop was just waiting; that may take a second more.
+  // How long to repeat the call while the step is RUNNING or the service cannot evaluate it. When
+  // it is over, one last call is made if the loop was just waiting; that may take a second more.
   absl::Duration timeout = absl::Minutes(5);
 
   // How long to try when the service has never answered: an address that is wrong should not take
@@ -36,7 +36,7 @@ struct RunStepOptions {
 // What the loop knows after a call that was not the last one.
 struct RunStepProgress {
   absl::Duration elapsed;                         // since the start of the loop
-  const v1::RunStepResponse* response = nullptr;  // the latest answer; null: none so far
+  const v1::RunStepResponse* response = nullptr;  // the latest; null: none so far
   const absl::Status* error = nullptr;            // of the latest call; null: it was answered
   bool service_answered = false;                  // the service was there in the latest call
   absl::Duration next_call;                       // after which time the next call is made
@@ -52,7 +52,7 @@ enum class Ending {
 
 struct RunStepResult {
   Ending ending = Ending::kRefused;
-  // The latest answer there was. Set with kVerdict; with the others it is what was last known.
+  // The latest response there was. Set with kVerdict; with the others it is what was last known.
   std::optional<v1::RunStepResponse> response;
   // The error of the latest call; OK when that was answered.
   absl::Status error;

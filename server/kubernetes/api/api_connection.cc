@@ -45,7 +45,8 @@ ApiConnection::ApiConnection(std::unique_ptr<Transport> transport,
       credentials_(std::move(credentials)),
       impersonation_(std::move(impersonation)),
       options_(std::move(options)),
-      rate_limiter_(options_.qps, options_.burst, *options_.clock, *options_.sleeper) {}
+      foreground_(options_.qps, options_.burst, *options_.clock, *options_.sleeper),
+      background_(options_.qps, options_.burst, *options_.clock, *options_.sleeper) {}
 
 void ApiConnection::AddHeaders(std::string_view content_type, HttpRequest& request) const {
   auto& headers = request.headers;
@@ -116,20 +117,19 @@ absl::StatusOr<HttpResponse> ApiConnection::Call(const ApiRequest& call, base::C
   AddHeaders(call.content_type, request);
   const absl::Duration timeout = options_.attempt_timeout * call.attempt_factor;
 
+  RateLimiter& limiter = call.traffic == Traffic::kForeground ? foreground_ : background_;
+
   RetryBudget budget;
   // Whether the attempts before this one certainly changed nothing.
   bool earlier_unwritten = true;
   while (true) {
-    if (const absl::Status turn = rate_limiter_.Acquire(context); !turn.ok()) {
+    if (const absl::Status turn = limiter.Acquire(context); !turn.ok()) {
       ErrorDetail detail = DetailOf(turn);
       detail.outcome = earlier_unwritten ? WriteOutcome::kNotWritten : WriteOutcome::kUnknown;
       return MakeError(detail, base::StrCat(Describe(target), ": ", turn.message()));
     }
     Attempt attempt = SendAuthenticated(target, request, timeout, context);
-    if (IsOk(attempt)) {
-      attempt->body.reserve(attempt->body.size() + kJsonPadding);
-      return attempt;
-    }
+    if (IsOk(attempt)) return attempt;
     absl::Status error = ErrorOf(target, attempt);
     ErrorDetail detail = DetailOf(error);
     const bool unwritten = earlier_unwritten && CertainlyNotWritten(error);

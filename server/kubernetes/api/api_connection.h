@@ -25,9 +25,10 @@ namespace gantry::kubernetes {
 
 struct ClientOptions {
   std::string user_agent = "gantry";
-  // This process's own limit for ordinary requests, each attempt counted; zero or less: none.
-  double qps = 50;
-  int burst = 100;
+  // This process's own limit for ordinary requests, each attempt counted, of each Traffic; zero or
+  // less: none.
+  double qps = 500;
+  int burst = 1000;
   // The longest that one attempt may take, within the caller's deadline. A list that is read
   // whole, without pages, has ten times as long.
   absl::Duration attempt_timeout = absl::Seconds(30);
@@ -46,8 +47,16 @@ struct ClientOptions {
   base::Random* random = &base::SystemRandom();
 };
 
+// Who waits for a request. Each has a rate limit of its own, so that thousands of queued writes of
+// the background do not slow what a caller waits for.
+enum class Traffic {
+  kForeground,
+  kBackground,  // Events, the stored health of Stages, refreshes that nobody has asked for
+};
+
 struct ApiRequest {
   ApiTarget target;
+  Traffic traffic = Traffic::kForeground;
   std::string_view body;
   std::string_view content_type;
   // An attempt may take so many times ClientOptions::attempt_timeout.
@@ -69,8 +78,7 @@ class ApiConnection {
   ApiConnection(std::unique_ptr<Transport> transport, std::unique_ptr<CredentialSource> credentials,
                 Impersonation impersonation, ClientOptions options);
 
-  // Sends the request, again if need be, and returns the 2xx response, its body unparsed and with
-  // kJsonPadding bytes of spare capacity.
+  // Sends the request, again if need be, and returns the 2xx response, its body unparsed.
   absl::StatusOr<HttpResponse> Call(const ApiRequest& call, base::Context& context);
 
   // Sends a GET whose 2xx body goes to `sink` as it comes and whose silences are told to `quiet`
@@ -97,7 +105,8 @@ class ApiConnection {
   const std::unique_ptr<CredentialSource> credentials_;
   const Impersonation impersonation_;
   const ClientOptions options_;
-  RateLimiter rate_limiter_;
+  RateLimiter foreground_;
+  RateLimiter background_;
 };
 
 // Builds transport and credentials. Reads the files that `config` names, sends nothing.

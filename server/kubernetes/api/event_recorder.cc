@@ -47,28 +47,27 @@ void BackgroundEventRecorder::Record(const ObjectReference& object, const std::s
                                      const std::string& message) {
   const absl::Time now = clock_.Now();
   const std::string time = base::UtcTime(now);
-  const nlohmann::json body = {
-      {"apiVersion", "v1"},
-      {"kind", "Event"},
-      // client-go's naming: the object's name and the time, so that repeated Events differ.
-      {"metadata",
-       {{"namespace", object.ns},
-        {"name", base::StrCat(object.name, ".", absl::Hex(absl::ToUnixNanos(now)))}}},
-      {"involvedObject",
-       {{"apiVersion", object.api_version},
-        {"kind", object.kind},
-        {"namespace", object.ns},
-        {"name", object.name},
-        {"uid", object.uid},
-        {"resourceVersion", object.resource_version}}},
-      {"type", "Normal"},
-      {"reason", reason},
-      {"message", message.substr(0, kMaxMessageBytes)},
-      {"source", {{"component", component_}}},
-      {"firstTimestamp", time},
-      {"lastTimestamp", time},
-      {"count", 1}};
-  Event event{object.ns, body.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace)};
+  // client-go's naming: the object's name and the time, so that repeated Events differ.
+  std::string name = base::StrCat(object.name, ".", absl::Hex(absl::ToUnixNanos(now)));
+  const nlohmann::json body = {{"apiVersion", "v1"},
+                               {"kind", "Event"},
+                               {"metadata", {{"namespace", object.ns}, {"name", name}}},
+                               {"involvedObject",
+                                {{"apiVersion", object.api_version},
+                                 {"kind", object.kind},
+                                 {"namespace", object.ns},
+                                 {"name", object.name},
+                                 {"uid", object.uid},
+                                 {"resourceVersion", object.resource_version}}},
+                               {"type", "Normal"},
+                               {"reason", reason},
+                               {"message", message.substr(0, kMaxMessageBytes)},
+                               {"source", {{"component", component_}}},
+                               {"firstTimestamp", time},
+                               {"lastTimestamp", time},
+                               {"count", 1}};
+  Event event{object.ns, std::move(name),
+              body.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace)};
   {
     base::MutexLock lock(mutex_);
     if (!stopping_ && queue_.size() < kMaxQueued) {
@@ -91,8 +90,8 @@ void BackgroundEventRecorder::Work() {
       event = queue_.front();
     }
     base::Context context(stop_, kAttemptTimeout);
-    const absl::StatusOr<std::string> stored =
-        client_.Create(kEvents, event.ns, event.body, context);
+    const absl::StatusOr<JsonText> stored =
+        client_.Create(kEvents, event.ns, event.name, event.body, context);
     if (!stored.ok()) {
       log_.Warning("an Event could not be stored",
                    {{"error", base::ToStd(stored.status().message())}});

@@ -54,6 +54,7 @@ class BackgroundEventRecorder final : public EventRecorder {
  private:
   struct Event {
     std::string ns;
+    std::string name;
     std::string body;
   };
   void Work();

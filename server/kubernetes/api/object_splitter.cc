@@ -9,12 +9,10 @@
 
 #include "absl/strings/ascii.h"
 #include "base/strings.h"
-#include "server/kubernetes/api/client.h"
+#include "server/kubernetes/api/json_text.h"
 
 namespace gantry::kubernetes {
 namespace {
-
-static_assert(kJsonPadding >= simdjson::SIMDJSON_PADDING);
 
 constexpr std::array<bool, 256> MakeStructural() {
   std::array<bool, 256> table{};
@@ -22,6 +20,12 @@ constexpr std::array<bool, 256> MakeStructural() {
   return table;
 }
 constexpr std::array<bool, 256> kStructural = MakeStructural();
+
+// The buffer grows where that is needed, and is then used for the next object.
+simdjson::padded_string_view Padded(std::string& buffer) {
+  buffer.reserve(buffer.size() + JsonText::kPadding);
+  return simdjson::padded_string_view(buffer.data(), buffer.size(), buffer.capacity());
+}
 
 bool IsBlank(char c) { return c == ' ' || c == '\n' || c == '\r' || c == '\t'; }
 
@@ -44,6 +48,48 @@ simdjson::error_code ReadText(simdjson::dom::object object, std::string_view key
 }
 
 }  // namespace
+
+const char* ObjectScanner::ScanString(const char* begin, const char* end) {
+  const char* at = begin;
+  if (escaped_) {
+    escaped_ = false;
+    ++at;
+  }
+  while (true) {
+    while (at != end && *at != '"' && *at != '\\') ++at;
+    if (at == end) return end;
+    if (*at == '"') {
+      in_string_ = false;
+      return at + 1;
+    }
+    if (++at == end) {
+      escaped_ = true;
+      return end;
+    }
+    ++at;
+  }
+}
+
+const char* ObjectScanner::Scan(const char* begin, const char* end) {
+  const char* at = begin;
+  while (at != end) {
+    if (in_string_) {
+      at = ScanString(at, end);
+      continue;
+    }
+    while (at != end && !kStructural[static_cast<unsigned char>(*at)]) ++at;
+    if (at == end) break;
+    const char c = *at++;
+    if (c == '"') {
+      in_string_ = true;
+    } else if (c == '{' || c == '[') {
+      ++depth_;
+    } else if (--depth_ == 0) {
+      return at;
+    }
+  }
+  return end;
+}
 
 ListSplitter::ListSplitter(ObjectFunction on_item, std::size_t max_object_bytes)
     : on_item_(std::move(on_item)), max_object_bytes_(max_object_bytes) {}
@@ -145,49 +191,13 @@ const char* ListSplitter::ScanBetweenItems(const char* begin, const char* end) {
   return end;
 }
 
-const char* ListSplitter::ScanString(const char* begin, const char* end) {
-  const char* at = begin;
-  if (escaped_) {
-    escaped_ = false;
-    ++at;
-  }
-  while (true) {
-    while (at != end && *at != '"' && *at != '\\') ++at;
-    if (at == end) return end;
-    if (*at == '"') {
-      in_string_ = false;
-      return at + 1;
-    }
-    if (++at == end) {
-      escaped_ = true;
-      return end;
-    }
-    ++at;
-  }
-}
-
 const char* ListSplitter::ScanItem(const char* begin, const char* end) {
-  const char* at = begin;
-  while (at != end) {
-    if (in_string_) {
-      at = ScanString(at, end);
-      continue;
-    }
-    while (at != end && !kStructural[static_cast<unsigned char>(*at)]) ++at;
-    if (at == end) break;
-    const char c = *at++;
-    if (c == '"') {
-      in_string_ = true;
-    } else if (c == '{' || c == '[') {
-      ++item_depth_;
-    } else if (--item_depth_ == 0) {
-      place_ = Place::kCommaOrEnd;
-      if (Keep(begin, at)) HandOut();
-      return at;
-    }
-  }
-  Keep(begin, end);
-  return end;
+  const char* const stopped = item_scanner_.Scan(begin, end);
+  const bool kept = Keep(begin, stopped);
+  if (!item_scanner_.complete()) return stopped;
+  place_ = Place::kCommaOrEnd;
+  if (kept) HandOut();
+  return stopped;
 }
 
 bool ListSplitter::Keep(const char* begin, const char* end) {
@@ -205,8 +215,7 @@ void ListSplitter::HandOut() {
     Fail("is not a list in JSON (an item is not UTF-8)");
     return;
   }
-  item_.reserve(item_.size() + kJsonPadding);
-  refused_ = on_item_(item_);
+  refused_ = on_item_(Padded(item_));
 }
 
 absl::StatusOr<ListMetadata> ListSplitter::Finish() {
@@ -252,8 +261,7 @@ bool LineSplitter::Add(std::string_view chunk) {
     if (!complete) break;
     chunk.remove_prefix(1);
     if (!absl::StripAsciiWhitespace(line_).empty()) {
-      line_.reserve(line_.size() + kJsonPadding);
-      status_ = on_line_(line_);
+      status_ = on_line_(Padded(line_));
     }
     line_.clear();
   }

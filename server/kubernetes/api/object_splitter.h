@@ -2,6 +2,8 @@
 #ifndef GANTRY_SERVER_KUBERNETES_API_OBJECT_SPLITTER_H_
 #define GANTRY_SERVER_KUBERNETES_API_OBJECT_SPLITTER_H_
 
+#include <simdjson.h>
+
 #include <cstddef>
 #include <functional>
 #include <string>
@@ -15,9 +17,26 @@ namespace gantry::kubernetes {
 // More in one object of a list, or in one line of a watch, is the stream's failure.
 inline constexpr std::size_t kMaxObjectBytes = std::size_t{16} << 20;
 
-// Takes an object's text, which is valid during the call and followed by kJsonPadding readable
-// bytes. An error ends the splitting.
-using ObjectFunction = std::function<absl::Status(std::string_view json)>;
+// Finds the end of a JSON object whose text comes in pieces: it looks for strings and brackets, and
+// leaves the rest to whoever reads the object. Owned by whoever reads the text; one thread.
+class ObjectScanner {
+ public:
+  // Takes the next piece, the first of which begins with the object's "{". Returns what lies behind
+  // the object, or `end` when that goes on.
+  const char* Scan(const char* begin, const char* end);
+  // The last piece had the object's end; the next one begins another object.
+  bool complete() const { return depth_ == 0; }
+
+ private:
+  const char* ScanString(const char* begin, const char* end);
+
+  std::size_t depth_ = 0;
+  bool in_string_ = false;
+  bool escaped_ = false;  // the next character belongs to a backslash
+};
+
+// Takes an object's text, which is valid during the call. An error ends the splitting.
+using ObjectFunction = std::function<absl::Status(simdjson::padded_string_view json)>;
 
 // What is used of a list beside its items.
 struct ListMetadata {
@@ -50,7 +69,6 @@ class ListSplitter {
   const char* ScanEnvelope(const char* begin, const char* end);
   const char* ScanBetweenItems(const char* begin, const char* end);
   const char* ScanItem(const char* begin, const char* end);
-  const char* ScanString(const char* begin, const char* end);
   // Appends to the item that is being read; false when it is too large.
   bool Keep(const char* begin, const char* end);
   void HandOut();
@@ -60,13 +78,12 @@ class ListSplitter {
   const ObjectFunction on_item_;
   const std::size_t max_object_bytes_;
   Place place_ = Place::kEnvelope;
-  // Of what is being scanned, envelope or item.
-  bool in_string_ = false;
-  bool escaped_ = false;  // the next character belongs to a backslash
-  std::size_t item_depth_ = 0;
+  ObjectScanner item_scanner_;
   std::string item_;
   // The list without its items, which are replaced by null.
   std::string envelope_;
+  bool in_string_ = false;
+  bool escaped_ = false;  // the next character belongs to a backslash
   std::size_t envelope_depth_ = 0;
   bool key_is_next_ = false;
   bool in_key_ = false;

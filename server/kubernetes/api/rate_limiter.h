@@ -13,7 +13,7 @@ namespace gantry::kubernetes {
 // Keeps this process from flooding an API server that others use too: a token bucket that is
 // filled at `qps` tokens per second and holds `burst` of them. Callers are served in the order
 // in which they came: each one books the next free moment and sleeps until then. Owned by the
-// connection to a cluster; any thread.
+// connection to a cluster, one for each Traffic; any thread.
 class RateLimiter {
  public:
   // `qps` of zero or less: unlimited. A `burst` below 1 is taken as 1.

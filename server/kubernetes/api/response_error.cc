@@ -166,4 +166,11 @@ absl::Status MalformedResponse(const ApiTarget& target, const HttpResponse& resp
           "\"; check that the server's URL is that of a Kubernetes API server"));
 }
 
+absl::Status MalformedStream(const ApiTarget& target, std::string_view what) {
+  return MakeError({.kind = ErrorKind::kMalformedResponse, .http_status = 200},
+                   base::StrCat(Describe(target), ": HTTP 200 with a body that ", what,
+                                "; check that the server's URL is that of a Kubernetes API server, "
+                                "and the proxy between"));
+}
+
 }  // namespace gantry::kubernetes

@@ -21,6 +21,9 @@ absl::Status ErrorOfResponse(const ApiTarget& target, const HttpResponse& respon
 absl::Status MalformedResponse(const ApiTarget& target, const HttpResponse& response,
                                std::string_view what);
 
+// The same of a body that was not kept.
+absl::Status MalformedStream(const ApiTarget& target, std::string_view what);
+
 // The first `max_bytes` of `text`; what is not printable ASCII is written as \xNN.
 std::string Excerpt(std::string_view text, std::size_t max_bytes);
 

@@ -1,17 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "server/kubernetes/api/rest_client.h"
 
-#include <simdjson.h>
-
+#include "absl/strings/ascii.h"
 #include "base/strings.h"
-#include "server/kubernetes/api/error.h"
+#include "server/kubernetes/api/list_pages.h"
 #include "server/kubernetes/api/object_splitter.h"
 #include "server/kubernetes/api/response_error.h"
 
 namespace gantry::kubernetes {
 namespace {
-
-static_assert(kJsonPadding >= simdjson::SIMDJSON_PADDING);
 
 constexpr std::string_view kJson = "application/json";
 constexpr int kWholeListTimeouts = 10;
@@ -26,136 +23,107 @@ ApiTarget TargetOf(Verb verb, const Resource& resource, std::string_view ns,
   return target;
 }
 
-simdjson::padded_string_view Padded(const std::string& body) {
-  return simdjson::padded_string_view(body.data(), body.size(), body.capacity());
-}
-
-bool IsJsonObject(const std::string& body) {
-  simdjson::dom::parser parser;
-  simdjson::dom::object object;
-  return parser.parse(Padded(body)).get_object().get(object) == simdjson::SUCCESS;
-}
-
-// What an object calls itself, for messages; empty when it does not say.
-std::string NameIn(std::string_view body) {
-  simdjson::dom::parser parser;
-  std::string_view name;
-  const auto found = parser.parse(simdjson::padded_string(body)).at_pointer("/metadata/name");
-  return found.get_string().get(name) == simdjson::SUCCESS ? std::string(name) : std::string();
+// Tells an object from a proxy's page and from a body that was cut off. Whoever reads the object
+// finds what else is wrong with it.
+bool LooksLikeObject(const std::string& body) {
+  const absl::string_view text = absl::StripAsciiWhitespace(body);
+  return text.size() >= 2 && text.front() == '{' && text.back() == '}';
 }
 
 }  // namespace
 
-absl::StatusOr<std::string> RestClient::CallForObject(const ApiRequest& request,
-                                                      base::Context& context) {
+absl::StatusOr<JsonText> RestClient::CallForObject(ApiRequest request, base::Context& context) {
+  request.traffic = traffic_;
   absl::StatusOr<HttpResponse> response = connection_->Call(request, context);
   if (!response.ok()) return response.status();
-  if (!IsJsonObject(response->body)) {
+  if (!LooksLikeObject(response->body)) {
     return MalformedResponse(request.target, *response, "is not a JSON object");
   }
-  return std::move(response->body);
+  return JsonText(std::move(response->body));
 }
 
-absl::StatusOr<std::string> RestClient::Get(const Resource& resource, std::string_view ns,
-                                            std::string_view name, base::Context& context) {
+absl::StatusOr<JsonText> RestClient::Get(const Resource& resource, std::string_view ns,
+                                         std::string_view name, base::Context& context) {
   ApiRequest request;
   request.target = TargetOf(Verb::kGet, resource, ns, name);
-  return CallForObject(request, context);
+  return CallForObject(std::move(request), context);
 }
 
 absl::StatusOr<std::string> RestClient::List(
     const Resource& resource, std::string_view ns, const ListOptions& options,
-    absl::FunctionRef<absl::Status(std::string_view item)> on_item,
+    absl::FunctionRef<absl::Status(simdjson::padded_string_view item)> on_item,
     absl::FunctionRef<void()> on_restart, base::Context& context) {
-  ApiRequest request;
-  std::string continue_token;
-  bool whole = options.page_size <= 0;
-  while (true) {
-    request.target = TargetOf(Verb::kList, resource, ns, "");
-    auto& query = request.target.query;
-    if (!options.label_selector.empty()) {
-      query.emplace_back("labelSelector", options.label_selector);
-    }
-    if (!options.field_selector.empty()) {
-      query.emplace_back("fieldSelector", options.field_selector);
-    }
-    if (!whole) query.emplace_back("limit", base::StrCat(options.page_size));
-    if (!continue_token.empty()) query.emplace_back("continue", continue_token);
+  ListPages list;
+  list.target = TargetOf(Verb::kList, resource, ns, "");
+  list.page_size = options.page_size;
+  auto& query = list.target.query;
+  if (!options.label_selector.empty()) query.emplace_back("labelSelector", options.label_selector);
+  if (!options.field_selector.empty()) query.emplace_back("fieldSelector", options.field_selector);
+  const auto read_page = [&](const ApiTarget& target, bool whole) -> absl::StatusOr<ListMetadata> {
+    ApiRequest request;
+    request.target = target;
+    request.traffic = traffic_;
     request.attempt_factor = whole ? kWholeListTimeouts : 1;
-    absl::StatusOr<HttpResponse> response = connection_->Call(request, context);
-    if (!response.ok()) {
-      if (continue_token.empty() || KindOf(response.status()) != ErrorKind::kExpired) {
-        return response.status();
-      }
-      // The snapshot that the pages are cut from is gone. Another list in pages would run into
-      // the same, so this one is read at once.
-      whole = true;
-      continue_token.clear();
-      on_restart();
-      continue;
-    }
-    ListSplitter splitter([&](std::string_view item) { return on_item(item); });
+    const absl::StatusOr<HttpResponse> response = connection_->Call(request, context);
+    if (!response.ok()) return response.status();
+    ListSplitter splitter(on_item);
     splitter.Add(response->body);
     absl::StatusOr<ListMetadata> metadata = splitter.Finish();
     if (!splitter.refused().ok()) return splitter.refused();
     if (!metadata.ok()) {
-      return MalformedResponse(request.target, *response, base::ToStd(metadata.status().message()));
+      return MalformedResponse(target, *response, base::ToStd(metadata.status().message()));
     }
-    if (metadata->continue_token.empty()) return std::move(metadata->resource_version);
-    if (metadata->continue_token == continue_token) {
-      return MalformedResponse(request.target, *response, "continues with the same page for ever");
-    }
-    continue_token = std::move(metadata->continue_token);
-  }
+    return metadata;
+  };
+  return ReadPages(list, read_page, [&](const absl::Status&) { on_restart(); });
 }
 
-absl::StatusOr<std::string> RestClient::Create(const Resource& resource, std::string_view ns,
-                                               std::string_view body, base::Context& context) {
+absl::StatusOr<JsonText> RestClient::Create(const Resource& resource, std::string_view ns,
+                                            std::string_view name, std::string_view body,
+                                            base::Context& context) {
   ApiRequest request;
-  const std::string name = NameIn(body);
   request.target = TargetOf(Verb::kCreate, resource, ns, name);
   request.body = body;
   request.content_type = kJson;
-  return CallForObject(request, context);
+  return CallForObject(std::move(request), context);
 }
 
-absl::StatusOr<std::string> RestClient::Replace(const Resource& resource, std::string_view ns,
-                                                std::string_view name, std::string_view body,
-                                                base::Context& context) {
+absl::StatusOr<JsonText> RestClient::Replace(const Resource& resource, std::string_view ns,
+                                             std::string_view name, std::string_view body,
+                                             base::Context& context) {
   ApiRequest request;
   request.target = TargetOf(Verb::kUpdate, resource, ns, name);
   request.body = body;
   request.content_type = kJson;
-  return CallForObject(request, context);
+  return CallForObject(std::move(request), context);
 }
 
-absl::StatusOr<std::string> RestClient::JsonPatch(const Resource& resource, std::string_view ns,
-                                                  std::string_view name, std::string_view patch,
-                                                  base::Context& context) {
+absl::StatusOr<JsonText> RestClient::JsonPatch(const Resource& resource, std::string_view ns,
+                                               std::string_view name, std::string_view patch,
+                                               base::Context& context) {
   ApiRequest request;
   request.target = TargetOf(Verb::kPatch, resource, ns, name);
   request.body = patch;
   request.content_type = "application/json-patch+json";
-  return CallForObject(request, context);
+  return CallForObject(std::move(request), context);
 }
 
-absl::StatusOr<std::string> RestClient::MergePatch(const Resource& resource, std::string_view ns,
-                                                   std::string_view name,
-                                                   std::string_view subresource,
-                                                   std::string_view patch, base::Context& context) {
+absl::StatusOr<JsonText> RestClient::MergePatch(const Resource& resource, std::string_view ns,
+                                                std::string_view name, std::string_view subresource,
+                                                std::string_view patch, base::Context& context) {
   ApiRequest request;
   request.target = TargetOf(Verb::kPatch, resource, ns, name);
   request.target.subresource = subresource;
   request.body = patch;
   request.content_type = "application/merge-patch+json";
-  return CallForObject(request, context);
+  return CallForObject(std::move(request), context);
 }
 
 absl::Status RestClient::Delete(const Resource& resource, std::string_view ns,
                                 std::string_view name, base::Context& context) {
   ApiRequest request;
   request.target = TargetOf(Verb::kDelete, resource, ns, name);
-  return CallForObject(request, context).status();
+  return CallForObject(std::move(request), context).status();
 }
 
 absl::StatusOr<std::unique_ptr<Client>> MakeClient(const ClusterConfig& config,

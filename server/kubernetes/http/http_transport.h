@@ -53,8 +53,8 @@ struct HttpResponse {
   enum class End { kComplete, kStoppedBySink, kIdle };
 
   int status = 0;
-  // Has kJsonPadding bytes of spare capacity. Of a response that is not 2xx, the first 64 KiB,
-  // or what was received of them when the connection was lost on the way.
+  // Of a response that is not 2xx, the first 64 KiB, or what was received of them when the
+  // connection was lost on the way.
   std::string body;
   std::string content_type;
   std::optional<absl::Duration> retry_after;

@@ -130,15 +130,14 @@ absl::Duration LeaderElector::Loop::TermLeft() const {
 }
 
 absl::StatusOr<LeaderElector::Loop::Lease> LeaderElector::Loop::ReadLease(base::Context& context) {
-  const absl::StatusOr<std::string> text =
-      client_.Get(kLeases, options_.ns, options_.name, context);
+  const absl::StatusOr<JsonText> text = client_.Get(kLeases, options_.ns, options_.name, context);
   if (!text.ok()) return text.status();
   const auto malformed = [&](std::string_view what) {
     return MakeError({.kind = ErrorKind::kMalformedResponse},
                      base::StrCat(Name(), " ", what, "; delete it if it is not in use"));
   };
   Lease lease;
-  lease.object = json::parse(*text, nullptr, false);
+  lease.object = json::parse(text->text(), nullptr, false);
   if (!lease.object.is_object()) return malformed("is not a JSON object");
   json& metadata = lease.object["metadata"];
   if (!metadata.is_object() || TextAt(metadata, "resourceVersion").empty()) {
@@ -190,7 +189,7 @@ LeaderElector::Loop::Outcome LeaderElector::Loop::TryToHold(absl::Duration time_
   absl::StatusOr<Lease> lease = ReadLease(limited);
   // From before the write on, for others may see it as soon as it is sent.
   absl::Duration sent;
-  absl::StatusOr<std::string> written;
+  absl::Status written;
   if (lease.ok()) {
     Observe(*lease);
     const bool own = lease->holder == options_.identity;
@@ -201,16 +200,16 @@ LeaderElector::Loop::Outcome LeaderElector::Loop::TryToHold(absl::Duration time_
     }
     lease->object["spec"] = NewSpec(&*lease);
     sent = Now();
-    written = client_.Replace(kLeases, options_.ns, options_.name, Text(lease->object), limited);
+    written =
+        client_.Replace(kLeases, options_.ns, options_.name, Text(lease->object), limited).status();
   } else if (KindOf(lease.status()) == ErrorKind::kNotFound) {
     const json object = {{"apiVersion", "coordination.k8s.io/v1"},
                          {"kind", "Lease"},
                          {"metadata", {{"namespace", options_.ns}, {"name", options_.name}}},
                          {"spec", NewSpec(nullptr)}};
     sent = Now();
-    written = client_.Create(kLeases, options_.ns, Text(object), limited);
+    written = client_.Create(kLeases, options_.ns, options_.name, Text(object), limited).status();
   } else {
-    written = lease.status();
     if (context.Check().ok()) Say(base::StrCat("cannot read: ", lease.status().message()));
     return Outcome::kUnknown;
   }
@@ -219,8 +218,8 @@ LeaderElector::Loop::Outcome LeaderElector::Loop::TryToHold(absl::Duration time_
     SetRenewed(sent);
     return Outcome::kHeld;
   }
-  may_be_holder_ = may_be_holder_ || !CertainlyNotWritten(written.status());
-  if (context.Check().ok()) Say(base::StrCat("cannot write: ", written.status().message()));
+  may_be_holder_ = may_be_holder_ || !CertainlyNotWritten(written);
+  if (context.Check().ok()) Say(base::StrCat("cannot write: ", written.message()));
   return Outcome::kUnknown;
 }
 

@@ -10,6 +10,7 @@
 #include "base/strings.h"
 #include "server/kubernetes/api/api_request.h"
 #include "server/kubernetes/api/error.h"
+#include "server/kubernetes/api/list_pages.h"
 #include "server/kubernetes/api/object_splitter.h"
 #include "server/kubernetes/api/response_error.h"
 #include "server/kubernetes/watch/reflector_policy.h"
@@ -23,13 +24,6 @@ constexpr int kMinWatchSeconds = 300;
 constexpr int kMaxWatchSeconds = 600;
 // The API server answers a list within a minute or gives up on it.
 constexpr absl::Duration kListIdleLimit = absl::Minutes(1);
-
-absl::Status MalformedStream(const ApiTarget& target, std::string_view what) {
-  return MakeError({.kind = ErrorKind::kMalformedResponse, .http_status = 200},
-                   base::StrCat(Describe(target), ": HTTP 200 with a body that ", what,
-                                "; check that the server's URL is that of a Kubernetes API server, "
-                                "and the proxy between"));
-}
 
 }  // namespace
 
@@ -78,8 +72,8 @@ class Reflector::Loop {
   // Goes to the next state and returns how long to wait before that.
   absl::Duration AfterWatch(const WatchEnd& end);
   // The error ends the watch.
-  absl::Status TakeLine(Watch& watch, std::string_view line);
-  absl::Status TakeBookmark(Watch& watch, std::string_view object);
+  absl::Status TakeLine(Watch& watch, simdjson::padded_string_view line);
+  absl::Status TakeBookmark(Watch& watch, simdjson::padded_string_view object);
   void TellUpToDate(std::optional<absl::Duration> time);
   void Listed(std::string resource_version, absl::Duration sent);
 
@@ -143,12 +137,11 @@ void Reflector::Loop::Listed(std::string resource_version, absl::Duration sent) 
   sink_.UpToDate(sent);
 }
 
-// Lists.
-
 absl::StatusOr<ListMetadata> Reflector::Loop::ReadPage(const ApiTarget& target,
                                                        base::Context& context) {
-  ListSplitter splitter(
-      [&](std::string_view item) { return sink_.Put(EventType::kAdded, item).status(); });
+  ListSplitter splitter([&](simdjson::padded_string_view item) {
+    return sink_.Put(EventType::kAdded, item).status();
+  });
   const absl::StatusOr<HttpResponse> response = connection_->Stream(
       target, kListIdleLimit, [&](std::string_view chunk) { return splitter.Add(chunk); }, context);
   if (!response.ok()) return response.status();
@@ -168,44 +161,27 @@ absl::StatusOr<ListMetadata> Reflector::Loop::ReadPage(const ApiTarget& target,
 }
 
 absl::Status Reflector::Loop::List(base::Context& context) {
-  bool whole = !resource_version_.empty();
-  std::string continue_token;
+  ListPages list;
+  list.target = Target(Verb::kList);
+  if (resource_version_.empty()) {
+    list.page_size = kPageSize;
+  } else {
+    // Then the list is read whole.
+    list.target.query.emplace_back("resourceVersion", resource_version_);
+  }
   absl::Duration sent = Now();
   sink_.BeginList();
-  while (true) {
-    ApiTarget target = Target(Verb::kList);
-    // Then the list is read whole. A page after the first has it in its token.
-    if (!resource_version_.empty()) {
-      target.query.emplace_back("resourceVersion", resource_version_);
-    }
-    if (!whole) target.query.emplace_back("limit", base::StrCat(kPageSize));
-    if (!continue_token.empty()) target.query.emplace_back("continue", continue_token);
-    absl::StatusOr<ListMetadata> page = ReadPage(target, context);
-    if (!page.ok()) {
-      if (continue_token.empty() || KindOf(page.status()) != ErrorKind::kExpired) {
-        return page.status();
-      }
-      // The snapshot that the pages are cut from is gone. Another list in pages would run into
-      // the same.
-      Tell(RestartReason::kExpired, page.status());
-      whole = true;
-      continue_token.clear();
-      sent = Now();
-      sink_.BeginList();
-      continue;
-    }
-    if (page->continue_token.empty()) {
-      if (page->resource_version.empty()) {
-        return MalformedStream(target, "is a list without a resourceVersion");
-      }
-      Listed(std::move(page->resource_version), sent);
-      return absl::OkStatus();
-    }
-    if (page->continue_token == continue_token) {
-      return MalformedStream(target, "continues with the same page for ever");
-    }
-    continue_token = std::move(page->continue_token);
-  }
+  absl::StatusOr<std::string> version = ReadPages(
+      list, [&](const ApiTarget& target, bool /*whole*/) { return ReadPage(target, context); },
+      [&](const absl::Status& why) {
+        Tell(RestartReason::kExpired, why);
+        sent = Now();
+        sink_.BeginList();
+      });
+  if (!version.ok()) return version.status();
+  if (version->empty()) return MalformedStream(list.target, "is a list without a resourceVersion");
+  Listed(*std::move(version), sent);
+  return absl::OkStatus();
 }
 
 absl::Duration Reflector::Loop::StepListing(base::Context& context) {
@@ -220,9 +196,7 @@ absl::Duration Reflector::Loop::StepListing(base::Context& context) {
   return Backoff(error);
 }
 
-// Watches.
-
-absl::Status Reflector::Loop::TakeBookmark(Watch& watch, std::string_view object) {
+absl::Status Reflector::Loop::TakeBookmark(Watch& watch, simdjson::padded_string_view object) {
   absl::StatusOr<Bookmark> bookmark = reader_.ReadBookmark(object);
   if (!bookmark.ok()) {
     return MalformedStream(watch.target, base::ToStd(bookmark.status().message()));
@@ -241,7 +215,7 @@ absl::Status Reflector::Loop::TakeBookmark(Watch& watch, std::string_view object
   return absl::OkStatus();
 }
 
-absl::Status Reflector::Loop::TakeLine(Watch& watch, std::string_view line) {
+absl::Status Reflector::Loop::TakeLine(Watch& watch, simdjson::padded_string_view line) {
   const absl::Duration received = Now();
   const absl::StatusOr<WatchEvent> event = reader_.Read(line);
   if (!event.ok()) return MalformedStream(watch.target, base::ToStd(event.status().message()));
@@ -291,7 +265,7 @@ absl::Status Reflector::Loop::TakeLine(Watch& watch, std::string_view line) {
 }
 
 WatchEnd Reflector::Loop::RunWatch(Watch& watch, base::Context& context) {
-  LineSplitter splitter([&](std::string_view line) {
+  LineSplitter splitter([&](simdjson::padded_string_view line) {
     watch.failure = TakeLine(watch, line);
     return watch.failure;
   });

@@ -2,6 +2,8 @@
 #ifndef GANTRY_SERVER_KUBERNETES_WATCH_REFLECTOR_H_
 #define GANTRY_SERVER_KUBERNETES_WATCH_REFLECTOR_H_
 
+#include <simdjson.h>
+
 #include <functional>
 #include <memory>
 #include <string>
@@ -28,11 +30,11 @@ class ObjectSink {
   // A whole list begins: what is not put until EndList is not there any more. A list that fails
   // midway begins again.
   virtual void BeginList() = 0;
-  // One object of the list, or one that was added or modified. `json` is followed by kJsonPadding
-  // readable bytes. Returns the object's resourceVersion; an error when not even its metadata can
-  // be read, which ends the stream.
-  virtual absl::StatusOr<std::string> Put(EventType type, std::string_view json) = 0;
-  virtual absl::StatusOr<std::string> Delete(std::string_view json) = 0;
+  // One object of the list, or one that was added or modified. Returns
+  // the object's resourceVersion; an error when not even its metadata can be read, which ends the
+  // stream.
+  virtual absl::StatusOr<std::string> Put(EventType type, simdjson::padded_string_view json) = 0;
+  virtual absl::StatusOr<std::string> Delete(simdjson::padded_string_view json) = 0;
   // `resource_version` is that of the list: what was written later need not have been in it.
   virtual void EndList(std::string_view resource_version) = 0;
   // All that happened on the API server before `time` (since boot) has been put or deleted.

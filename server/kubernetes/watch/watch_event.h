@@ -16,7 +16,7 @@ struct WatchEvent {
   enum class Type { kAdded, kModified, kDeleted, kBookmark, kError };
   Type type = Type::kError;
   // The object's text inside the line.
-  std::string_view object;
+  simdjson::padded_string_view object;
 };
 
 // "ADDED", ...: as the API spells it.
@@ -29,17 +29,16 @@ struct Bookmark {
   bool initial_events_end = false;
 };
 
-// Reads a watch's lines with one parser, whose memory is used again for each of them. Owned by
+// Reads a watch's lines. Of one that is written as API servers write it nothing is parsed here; any
+// other is read with one parser, whose memory is used again. Owned by
 // whoever reads the watch; one thread.
 class WatchEventReader {
  public:
-  // `line` is followed by kJsonPadding readable bytes; what is returned points into it. The error
-  // (kInvalidArgument) says what is wrong with the line.
-  absl::StatusOr<WatchEvent> Read(std::string_view line);
-  // `object` is followed by kJsonPadding readable bytes.
-  absl::StatusOr<Bookmark> ReadBookmark(std::string_view object);
+  // What is returned points into `line`. The error (kInvalidArgument) says what is wrong with it.
+  absl::StatusOr<WatchEvent> Read(simdjson::padded_string_view line);
+  absl::StatusOr<Bookmark> ReadBookmark(simdjson::padded_string_view object);
   // The `code` of the Status object that an ERROR event has; 500 when it has none.
-  int ReadErrorCode(std::string_view object);
+  int ReadErrorCode(simdjson::padded_string_view object);
 
  private:
   simdjson::ondemand::parser parser_;

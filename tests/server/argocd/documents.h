@@ -7,12 +7,12 @@
 #include <nlohmann/json.hpp>
 #include <string>
 #include <string_view>
-#include <vector>
 
 #include "server/argocd/application.h"
-#include "server/argocd/source_update.h"
+#include "server/argocd/application_reader.h"
+#include "server/kubernetes/api/json_text.h"
 
-// What the tests of this folder build their inputs with: JSON literals, as users write them.
+// What tests of rules on Applications build their inputs with: JSON literals, as users write them.
 namespace gantry::argocd::documents {
 
 using nlohmann::json;
@@ -37,39 +37,20 @@ inline json ApplicationDocument(std::string_view changes = "{}") {
   return document;
 }
 
-inline Application ParseDocument(const json& document) {
-  absl::StatusOr<Application> application = ParseApplication(document.dump());
-  EXPECT_TRUE(application.ok()) << application.status();
-  return application.ok() ? *std::move(application) : Application{};
+// As a live read has it.
+inline Application ParseDocument(const json& document, LiveParts* live = nullptr) {
+  const kubernetes::JsonText text(document.dump());
+  Application application;
+  LiveParts ignored;
+  const absl::Status read =
+      ReadApplication(text.padded(), application, live != nullptr ? live : &ignored);
+  EXPECT_TRUE(read.ok()) << read;
+  EXPECT_EQ(application.problem, "");
+  return application;
 }
 
-inline Application Parse(std::string_view changes = "{}") {
-  return ParseDocument(ApplicationDocument(changes));
-}
-
-// `sources` is the list as it stands in the configuration of a step.
-inline std::vector<SourceUpdate> Updates(std::string_view sources) {
-  std::vector<SourceUpdate> updates;
-  for (const json& source : json::parse(sources)) {
-    SourceUpdate update;
-    update.repo_url = source.value("repoURL", "");
-    update.chart = source.value("chart", "");
-    update.desired_revision = source.value("desiredRevision", "");
-    update.update_target_revision = source.value("updateTargetRevision", false);
-    if (source.contains("kustomize")) {
-      for (const json& image : source["kustomize"]["images"]) {
-        update.kustomize_images.push_back({image.value("repoURL", ""), image.value("newName", ""),
-                                           image.value("tag", ""), image.value("digest", "")});
-      }
-    }
-    if (source.contains("helm")) {
-      for (const json& image : source["helm"]["images"]) {
-        update.helm_images.push_back({image.value("key", ""), image.value("value", "")});
-      }
-    }
-    updates.push_back(std::move(update));
-  }
-  return updates;
+inline Application Parse(std::string_view changes = "{}", LiveParts* live = nullptr) {
+  return ParseDocument(ApplicationDocument(changes), live);
 }
 
 }  // namespace gantry::argocd::documents

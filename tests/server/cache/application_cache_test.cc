@@ -33,10 +33,10 @@ json Application(const std::string& version = "7") {
 class ApplicationSinkTest : public ::testing::Test {
  protected:
   absl::StatusOr<std::string> Put(const json& object) {
-    return sink_.Put(EventType::kAdded, WatchedCaches::Padded(object));
+    return sink_.Put(EventType::kAdded, WatchedCaches::Text(object).padded());
   }
   absl::StatusOr<std::string> Delete(const json& object) {
-    return sink_.Delete(WatchedCaches::Padded(object));
+    return sink_.Delete(WatchedCaches::Text(object).padded());
   }
 
   testing::FakeClock clock_;
@@ -85,9 +85,8 @@ TEST_F(ApplicationSinkTest, AnObjectWithoutMetadataEndsTheStream) {
     EXPECT_FALSE(Put(c.object).ok()) << c.name;
     EXPECT_FALSE(Delete(c.object).ok()) << c.name;
   }
-  std::string broken = R"({"metadata": {"namespace)";
-  broken.reserve(broken.size() + kubernetes::kJsonPadding);
-  EXPECT_FALSE(sink_.Put(EventType::kAdded, broken).ok());
+  const kubernetes::JsonText broken(R"({"metadata": {"namespace)");
+  EXPECT_FALSE(sink_.Put(EventType::kAdded, broken.padded()).ok());
   EXPECT_EQ(cache_.size(), 0U);
 }
 
@@ -138,7 +137,7 @@ TEST_F(ApplicationSinkTest, TheAnswerToAWriteIsPutAtOnce) {
   ASSERT_TRUE(Put(Application()).ok());
   json answer = Application("12");
   answer["operation"] = {{"sync", json::object()}};
-  PutOwnWrite(cache_, answer.dump());
+  PutOwnWrite(cache_, kubernetes::JsonText(answer.dump()));
   EXPECT_TRUE(cache_.Find(kWeb)->operation.has_value());
   ASSERT_TRUE(Put(Application("11")).ok());
   EXPECT_TRUE(cache_.Find(kWeb)->operation.has_value());
@@ -150,7 +149,7 @@ TEST_F(ApplicationSinkTest, AnAnswerThatIsNoApplicationIsLeftToTheWatch) {
   ASSERT_TRUE(Put(Application()).ok());
   const CachedApplicationPtr before = cache_.Find(kWeb);
   for (const char* answer : {"", "{}", "null", "[", R"({"kind": "Status"})"}) {
-    PutOwnWrite(cache_, answer);
+    PutOwnWrite(cache_, kubernetes::JsonText(answer));
     EXPECT_EQ(cache_.Find(kWeb), before) << answer;
   }
 }

@@ -48,6 +48,27 @@ TEST_F(FreshnessTest, IsStaleAfterTheLimitAndNotBefore) {
   EXPECT_EQ(freshness_.Read(apps_).observed_time, heard);
 }
 
+TEST_F(FreshnessTest, ReadsEachSourceAtOneMoment) {
+  HearOf(stages_);
+  const absl::Time heard_of_stages = clock_.Now();
+  clock_.Advance(kLimit);
+  HearOf(apps_);
+  const absl::Time heard_of_apps = clock_.Now();
+  clock_.Advance(absl::Seconds(1));
+  const std::vector<Freshness::Reading> readings = freshness_.ReadEach();
+  ASSERT_EQ(readings.size(), 2U);
+  EXPECT_TRUE(readings[stages_].stale);
+  EXPECT_FALSE(readings[apps_].stale);
+  // Whatever comes later.
+  HearOf(stages_);
+  EXPECT_EQ(Freshness::Oldest(readings, {apps_}).observed_time, heard_of_apps);
+  EXPECT_FALSE(Freshness::Oldest(readings, {apps_}).stale);
+  const Freshness::Reading oldest = Freshness::Oldest(readings, {apps_, stages_});
+  EXPECT_EQ(oldest.observed_time, heard_of_stages);
+  EXPECT_TRUE(oldest.stale);
+  EXPECT_EQ(oldest.age, kLimit + absl::Seconds(1));
+}
+
 TEST_F(FreshnessTest, TakesTheTimeOfTheReportAndNotOfItsArrival) {
   clock_.Advance(absl::Minutes(1));
   freshness_.UpToDate(apps_, clock_.SinceBoot() - absl::Seconds(20));

@@ -48,11 +48,11 @@ class HealthCacheTest : public HealthFixture {
   }
 };
 
-TEST_F(HealthCacheTest, NothingIsJudgedBeforeEverySourceIsSynced) {
+TEST_F(HealthCacheTest, NothingIsEvaluatedBeforeEverySourceIsSynced) {
   PutApplication(Application("web"));
   PutStage(Stage("shop.prod", {"web"}));
   watches_.UpToDate();
-  EXPECT_EQ(health_.JudgeDue(), absl::InfiniteDuration());
+  EXPECT_EQ(health_.EvaluateDue(), absl::InfiniteDuration());
   watches_.SinkOf("argocd").EndList("");
   watches_.stage_sink().EndList("");
   EXPECT_THAT(Published(), IsEmpty());
@@ -62,6 +62,21 @@ TEST_F(HealthCacheTest, NothingIsJudgedBeforeEverySourceIsSynced) {
   EXPECT_THAT(Published(), ElementsAre("shop/prod"));
   EXPECT_TRUE(health_.ready());
   EXPECT_EQ(State("prod"), kHealthy);
+}
+
+// Between the two reads are not answered yet.
+TEST_F(HealthCacheTest, IsNotReadyWhenTheCachesAreFilledButWhenTheStagesAreEvaluated) {
+  PutApplication(Application("web"));
+  PutStage(Stage("shop.prod", {"web"}));
+  watches_.Sync();
+  EXPECT_EQ(watches_.caches.freshness.WhyNotSynced(), "");
+  EXPECT_EQ(health_.Find({"shop", "prod"}), nullptr);
+  EXPECT_FALSE(health_.ready());
+  EXPECT_EQ(health_.WhyNotReady(), "the health of the Stages is not evaluated yet");
+  health_.EvaluateDue();
+  EXPECT_NE(health_.Find({"shop", "prod"}), nullptr);
+  EXPECT_TRUE(health_.ready());
+  EXPECT_EQ(health_.WhyNotReady(), "");
 }
 
 TEST_F(HealthCacheTest, WithoutAnyStageItIsReadyToo) {
@@ -101,7 +116,7 @@ TEST_F(HealthCacheTest, EveryUnknownSaysSinceWhen) {
   broken["spec"]["promotion"]["phase"] = "Nonsense";
   PutStage(broken);
   Sync();
-  health_.JudgeDue();
+  health_.EvaluateDue();
   for (const char* stage : {"absent", "elsewhere", "odd", "broken"}) {
     ASSERT_EQ(State(stage), kUnknown) << stage;
     EXPECT_THAT(health_.Find({"shop", stage})->Health().issues(),
@@ -117,9 +132,9 @@ TEST_F(HealthCacheTest, AStageThatNamesAnApplicationTwiceIsLikeOneThatNamesItOnc
   EXPECT_EQ(State("prod"), kHealthy);
   EXPECT_EQ(health_.Find({"shop", "prod"})->Health().applications_size(), 1);
   PutStage(Stage("shop.prod", {}));
-  health_.JudgeDue();
+  health_.EvaluateDue();
   DeleteStage(Stage("shop.prod", {"web", "web"}));
-  health_.JudgeDue();
+  health_.EvaluateDue();
   EXPECT_EQ(State("prod"), kNoStage);
 }
 
@@ -172,13 +187,13 @@ TEST_F(HealthCacheTest, AStageThatComesAndGoesIsTold) {
   EXPECT_THAT(Published(), IsEmpty());
 }
 
-TEST_F(HealthCacheTest, TheSameJudgementIsNotPublishedAgain) {
+TEST_F(HealthCacheTest, TheSameEvaluationIsNotPublishedAgain) {
   PutApplication(Application("web"));
   PutStage(Stage("shop.prod", {"web"}));
   Sync();
   const StageSnapshotPtr before = health_.Find({"shop", "prod"});
   json application = Application("web");
-  application["metadata"]["labels"] = {{"a", "b"}};  // a change that the judgement ignores
+  application["metadata"]["labels"] = {{"a", "b"}};  // a change that the evaluation ignores
   PutApplication(application);
   json stage = Stage("shop.prod", {"web"});
   stage["spec"]["supersededPromotions"] = {"0123456789abcdef"};
@@ -216,7 +231,7 @@ TEST_F(HealthCacheTest, AnIndicatorExpiresByItself) {
   EXPECT_EQ(State("prod"), kHealthy);
   const auto until_due = [&] {
     watches_.UpToDate();
-    return health_.JudgeDue();
+    return health_.EvaluateDue();
   };
   clock_.Advance(absl::Minutes(9) + absl::Seconds(30));
   EXPECT_EQ(until_due(), absl::Seconds(30));
@@ -260,7 +275,7 @@ TEST_F(HealthCacheTest, StaleEvidenceIsUnknownAndHeals) {
   PutApplication(Application("web"));
   PutStage(Stage("shop.prod", {"web"}));
   watches_.Sync();
-  EXPECT_EQ(health_.JudgeDue(), WatchedCaches::kLimit + absl::Milliseconds(1));
+  EXPECT_EQ(health_.EvaluateDue(), WatchedCaches::kLimit + absl::Milliseconds(1));
   Published();
   const std::string heard = Time();
   clock_.Advance(WatchedCaches::kLimit);
@@ -269,14 +284,14 @@ TEST_F(HealthCacheTest, StaleEvidenceIsUnknownAndHeals) {
   EXPECT_THAT(Published(), ElementsAre("shop/prod"));
   EXPECT_EQ(State("prod"), kUnknown);
   const StageSnapshotPtr stale = health_.Find({"shop", "prod"});
-  EXPECT_TRUE(stale->judged_stale);
+  EXPECT_TRUE(stale->evaluated_stale);
   EXPECT_FALSE(stale->status_differs);
   EXPECT_TRUE(health_.Show(stale).stale);
   EXPECT_THAT(Health("prod").issues(), Contains(HasSubstr(heard.substr(0, 19))));
-  EXPECT_TRUE(health_.IsStale());
+  EXPECT_TRUE(health_.freshness().ReadAll().stale);
   // For as long as it stays so, there is no news.
   clock_.Advance(absl::Hours(1));
-  EXPECT_EQ(health_.JudgeDue(), absl::InfiniteDuration());
+  EXPECT_EQ(health_.EvaluateDue(), absl::InfiniteDuration());
   EXPECT_THAT(Published(), IsEmpty());
 
   watches_.UpToDate();
@@ -285,7 +300,7 @@ TEST_F(HealthCacheTest, StaleEvidenceIsUnknownAndHeals) {
   EXPECT_FALSE(health_.Show(health_.Find({"shop", "prod"})).stale);
 }
 
-TEST_F(HealthCacheTest, ASnapshotNotJudgedAgainYetIsNotShownHealthyWhenItIsStale) {
+TEST_F(HealthCacheTest, ASnapshotNotEvaluatedAgainYetIsNotShownHealthyWhenItIsStale) {
   PutApplication(Application("web"));
   PutStage(Stage("shop.prod", {"web"}));
   PutStage(Stage("shop.empty", {}));
@@ -304,7 +319,7 @@ TEST_F(HealthCacheTest, ASnapshotNotJudgedAgainYetIsNotShownHealthyWhenItIsStale
   EXPECT_THAT(listener_->heard, IsEmpty());
 }
 
-TEST_F(HealthCacheTest, ASnapshotJudgedStaleSaysSoUntilItIsJudgedAgain) {
+TEST_F(HealthCacheTest, ASnapshotEvaluatedStaleSaysSoUntilItIsEvaluatedAgain) {
   PutStage(Stage("shop.prod", {}));
   Sync();
   clock_.Advance(absl::Minutes(5));
@@ -418,7 +433,7 @@ TEST_F(HealthCacheTest, ListsPagesWhileStagesComeAndGo) {
   EXPECT_THAT(Listed(StageName{"shopping", "a"}, "shop", {}, 1), IsEmpty());
 }
 
-TEST_F(HealthCacheTest, JudgesTheChecksOfACallerAndHidesWhatIsNotItsOwn) {
+TEST_F(HealthCacheTest, EvaluatesTheChecksOfACallerAndHidesWhatIsNotItsOwn) {
   PutApplication(Application("web"));
   json foreign = Degraded("pay");
   foreign["metadata"]["annotations"]["kargo.akuity.io/authorized-stage"] = "pay:prod";
@@ -429,18 +444,18 @@ TEST_F(HealthCacheTest, JudgesTheChecksOfACallerAndHidesWhatIsNotItsOwn) {
   Sync();
   google::protobuf::RepeatedPtrField<v1::HealthCheck> checks;
   *checks.Add() = Check("web");
-  HealthCache::Judged judged = health_.Judge({"shop", "prod"}, checks, "argocd");
-  EXPECT_EQ(judged.health.state(), kHealthy) << judged.health.ShortDebugString();
-  EXPECT_FALSE(judged.stale);
-  EXPECT_EQ(judged.observed_time, clock_.Now());
+  HealthCache::CheckedHealth checked = health_.EvaluateChecks({"shop", "prod"}, checks, "argocd");
+  EXPECT_EQ(checked.health.state(), kHealthy) << checked.health.ShortDebugString();
+  EXPECT_FALSE(checked.stale);
+  EXPECT_EQ(checked.observed_time, clock_.Now());
 
   std::vector<std::string> answers;
   for (const char* name : {"pay", "bare", "gone"}) {
     checks.Clear();
     *checks.Add() = Check(name);
-    judged = health_.Judge({"shop", "prod"}, checks, "argocd");
-    EXPECT_EQ(judged.health.state(), kUnknown) << name;
-    std::string answer = judged.health.ShortDebugString();
+    checked = health_.EvaluateChecks({"shop", "prod"}, checks, "argocd");
+    EXPECT_EQ(checked.health.state(), kUnknown) << name;
+    std::string answer = checked.health.ShortDebugString();
     for (std::size_t at; (at = answer.find(name)) != std::string::npos;) {
       answer.replace(at, std::string(name).size(), "X");
     }
@@ -453,17 +468,17 @@ TEST_F(HealthCacheTest, JudgesTheChecksOfACallerAndHidesWhatIsNotItsOwn) {
   DeleteApplication(foreign);
   checks.Clear();
   *checks.Add() = Check("pay");
-  judged = health_.Judge({"shop", "prod"}, checks, "argocd");
-  std::string answer = judged.health.ShortDebugString();
+  checked = health_.EvaluateChecks({"shop", "prod"}, checks, "argocd");
+  std::string answer = checked.health.ShortDebugString();
   for (std::size_t at; (at = answer.find("pay")) != std::string::npos;) answer.replace(at, 3, "X");
   EXPECT_EQ(answer, answers[2]);
 
   clock_.Advance(WatchedCaches::kLimit + absl::Seconds(1));
   checks.Clear();
   *checks.Add() = Check("web");
-  judged = health_.Judge({"shop", "prod"}, checks, "argocd");
-  EXPECT_EQ(judged.health.state(), kUnknown);
-  EXPECT_TRUE(judged.stale);
+  checked = health_.EvaluateChecks({"shop", "prod"}, checks, "argocd");
+  EXPECT_EQ(checked.health.state(), kUnknown);
+  EXPECT_TRUE(checked.stale);
 }
 
 TEST_F(HealthCacheTest, AListenerThatWasRemovedHearsNothing) {
@@ -482,7 +497,7 @@ TEST_F(HealthCacheTest, TellsHowLongAChangeTook) {
   HealthCache health({watches_.caches, clock_, [&](absl::Duration time) { took.push_back(time); }});
   PutStage(Stage("shop.prod", {"web"}));
   watches_.Sync();
-  health.JudgeDue();
+  health.EvaluateDue();
   took.clear();
   PutApplication(Application("web"));
   health.ApplicationChanged({"argocd", "web"});
@@ -490,18 +505,18 @@ TEST_F(HealthCacheTest, TellsHowLongAChangeTook) {
   health.ApplicationChanged({"argocd", "web"});
   health.ApplicationChanged({"argocd", "stray"});
   clock_.Advance(absl::Seconds(1));
-  health.JudgeDue();
+  health.EvaluateDue();
   EXPECT_THAT(took, ElementsAre(absl::Seconds(3)));
   health.ApplicationChanged({"argocd", "web"});
-  health.JudgeDue();
+  health.EvaluateDue();
   EXPECT_THAT(took, SizeIs(1));  // nothing was published
 }
 
-TEST_F(HealthCacheTest, ReadersAndTheJudgeGoOnAtOnce) {
+TEST_F(HealthCacheTest, ReadersAndTheEvaluationGoOnAtOnce) {
   for (int i = 0; i < 5; ++i) PutStage(Stage("shop.s" + std::to_string(i), {"web"}));
   Sync();
   base::Context context;
-  std::thread judge([&] { health_.Run(context); });
+  std::thread evaluation([&] { health_.Run(context); });
   std::vector<std::thread> readers;
   for (int t = 0; t < 2; ++t) {
     readers.emplace_back([&] {
@@ -509,7 +524,7 @@ TEST_F(HealthCacheTest, ReadersAndTheJudgeGoOnAtOnce) {
         const StageSnapshotPtr snapshot = health_.Find({"shop", "s1"});
         if (snapshot != nullptr) health_.Show(snapshot);
         health_.ListAfter(std::nullopt, "shop", {}, 3);
-        health_.IsStale();
+        EXPECT_FALSE(health_.freshness().ReadAll().stale);
       }
     });
   }
@@ -517,8 +532,8 @@ TEST_F(HealthCacheTest, ReadersAndTheJudgeGoOnAtOnce) {
   for (std::thread& reader : readers) reader.join();
   context.Cancel();
   health_.FreshnessChanged();
-  judge.join();
-  health_.JudgeDue();
+  evaluation.join();
+  health_.EvaluateDue();
   EXPECT_EQ(State("s1"), kUnhealthy);
 }
 

@@ -88,9 +88,9 @@ class HealthFixture : public ::testing::Test {
   void DeleteApplication(json object) { watches_.DeleteApplication(Versioned(std::move(object))); }
   void DeleteStage(json object) { watches_.DeleteStage(Versioned(std::move(object))); }
 
-  // Judges and returns which Stages were published.
+  // Evaluates what is due and returns which Stages were published.
   std::vector<std::string> Published() {
-    health_.JudgeDue();
+    health_.EvaluateDue();
     return std::exchange(listener_->heard, {});
   }
   void Sync() {

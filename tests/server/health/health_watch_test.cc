@@ -45,11 +45,11 @@ class HealthWatchTest : public HealthFixture {
   // The Stage's check is about an Application that is not there, or there is no check.
   void Put(const std::string& stage, bool healthy) {
     PutStage(Stage(stage, healthy ? std::vector<std::string>() : std::vector<std::string>{"gone"}));
-    health_.JudgeDue();
+    health_.EvaluateDue();
   }
   void Delete(const std::string& stage) {
     DeleteStage(Stage(stage, {}));
-    health_.JudgeDue();
+    health_.EvaluateDue();
   }
 
   std::shared_ptr<HealthWatch> watch_;

@@ -22,6 +22,9 @@ class LeaderWorkTest : public HealthFixture {
     stages_.SetListener([this](const stages::StoredStage& stage) {
       cache::PutOwnWrite(watches_.caches.stages, stage);
     });
+    stages_.SetStatusListener([this](const stages::SavedStatus& status) {
+      cache::PutOwnWrite(watches_.caches.stages, status);
+    });
   }
 
   // On the API server and, from there, in the caches.
@@ -36,7 +39,7 @@ class LeaderWorkTest : public HealthFixture {
     } else {
       watches_.PutStage(stored);
     }
-    health_.JudgeDue();
+    health_.EvaluateDue();
   }
   void StoreStage(const json& stage) {
     json object = stage;
@@ -63,9 +66,9 @@ class LeaderWorkTest : public HealthFixture {
   absl::Duration After(absl::Duration duration) {
     clock_.Advance(duration);
     watches_.UpToDate();
-    health_.JudgeDue();
+    health_.EvaluateDue();
     const absl::Duration next = work_.DoDue(term_);
-    health_.JudgeDue();
+    health_.EvaluateDue();
     return next;
   }
   std::size_t StatusWrites() { return kubernetes_.Count("patch", "stagehealths/status"); }
@@ -73,9 +76,10 @@ class LeaderWorkTest : public HealthFixture {
 
   FakeKubernetes kubernetes_;
   stages::StageStore stages_{kubernetes_, "gantry-system"};
-  LeaderWork work_{
-      {health_, watches_.caches, stages_, kubernetes_, watches_.caches.applications, clock_},
-      observability::Logger()};
+  cache::ApplicationClient applications_{kubernetes_, watches_.caches.applications, clock_,
+                                         observability::Logger()};
+  LeaderWork work_{{health_, watches_.caches, stages_, applications_, clock_},
+                   observability::Logger()};
   base::Context term_;
 };
 
@@ -170,7 +174,7 @@ TEST_F(LeaderWorkTest, StalenessIsNotWritten) {
   const json before = Status("shop.prod");
   for (int i = 0; i < 3; ++i) {
     clock_.Advance(WatchedCaches::kLimit + absl::Seconds(1));
-    health_.JudgeDue();
+    health_.EvaluateDue();
     work_.DoDue(term_);
   }
   EXPECT_EQ(State("prod"), v1::HEALTH_STATE_UNKNOWN);
@@ -186,8 +190,8 @@ TEST_F(LeaderWorkTest, AStatusThatWasDueInAnOutageIsWrittenAfterIt) {
   Sync();
   work_.Begin();
   work_.DoDue(term_);
-  // The process was stopped, and this thread is the first to run again: the judge never learns that
-  // the evidence was stale for a moment.
+  // The process was stopped, and this thread is the first to run again: nothing is evaluated
+  // while the evidence is stale.
   clock_.Advance(WatchedCaches::kLimit + absl::Seconds(1));
   work_.DoDue(term_);
   EXPECT_EQ(StatusWrites(), 0U);
@@ -237,7 +241,7 @@ TEST_F(LeaderWorkTest, ADeletedStageIsNotWritten) {
   work_.DoDue(term_);
   watches_.DeleteStage(Stored("shop.prod"));
   kubernetes_.Remove("stagehealths", "gantry-system", "shop.prod");
-  health_.JudgeDue();
+  health_.EvaluateDue();
   EXPECT_EQ(After(kStatusDelay), absl::InfiniteDuration());
   EXPECT_EQ(StatusWrites(), 0U);
 }
@@ -345,7 +349,7 @@ TEST_F(LeaderWorkTest, EachOperationHasItsTenSeconds) {
   EXPECT_EQ(Refreshes(), 1U);
 }
 
-TEST_F(LeaderWorkTest, AsksOnlyForWhatAuthorizesTheStageThatIsJudgedByIt) {
+TEST_F(LeaderWorkTest, AsksOnlyForWhatAuthorizesTheStageThatDependsOnIt) {
   struct Case {
     const char* name;
     json annotation;

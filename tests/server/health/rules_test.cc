@@ -1,6 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "server/health/rules.h"
-
 #include <gmock/gmock.h>
 #include <google/protobuf/util/json_util.h>
 #include <gtest/gtest.h>
@@ -12,17 +10,16 @@
 #include <utility>
 #include <vector>
 
+#include "server/health/stage_rules.h"
 #include "tests/server/health/states.h"
 
 namespace gantry::health {
 namespace {
 
+using argocd::Application;
 using argocd::ApplicationName;
-using argocd::ObservedApplication;
-using argocd::ObservedOperation;
-using argocd::ObservedOperationState;
-using argocd::ObservedSource;
-using argocd::ObservedSyncResult;
+using argocd::Operation;
+using argocd::OperationState;
 using base::InternedString;
 using ::testing::ElementsAre;
 using ::testing::ElementsAreArray;
@@ -57,128 +54,136 @@ std::vector<InternedString> Texts(const Strings& texts) {
   return interned;
 }
 
-ObservedSource Source(const char* repo_url, const char* chart = "") {
-  ObservedSource source;
+// Sources of which only the target revision is known.
+argocd::Sources Targets(const std::vector<std::string>& texts) {
+  std::vector<argocd::Source> sources;
+  for (const std::string& text : texts) {
+    sources.emplace_back().target_revision = InternedString(text);
+  }
+  return argocd::Sources(std::move(sources));
+}
+
+argocd::Source MakeSource(const char* repo_url, const char* chart = "") {
+  argocd::Source source;
   source.repo_url = Text(repo_url);
   source.chart = Text(chart);
   return source;
 }
 
 // Synced to "v2", Healthy, and reconciled after the operation that did so.
-ObservedApplication WellApplication(const ApplicationName& name = kShop) {
-  ObservedApplication application;
+Application WellApplication(const ApplicationName& name = kShop) {
+  Application application;
   application.name = name;
   application.uid = "u-1";
   application.resource_version = "100";
   application.created_at = kCreated;
-  application.sources = {Source("https://git/shop")};
+  application.sources = argocd::Sources({MakeSource("https://git/shop")});
   application.sync_status = Text("Synced");
   application.sync_revisions = Texts({"v2"});
-  application.compared_target_revisions = Texts({"main"});
+  application.compared_sources = Targets({"main"});
   application.health_status = Text("Healthy");
   application.reconciled_at = kReconciled;
-  ObservedOperationState& state = application.operation_state.emplace();
+  OperationState& state = application.operation_state.emplace();
   state.phase = Text("Succeeded");
   state.started_at = kStarted;
   state.finished_at = kFinished;
-  state.sync_result =
-      ObservedSyncResult{.revisions = Texts({"v2"}), .target_revisions = Texts({"main"})};
+  state.sync_result = argocd::Deployed{.revisions = Texts({"v2"}), .sources = Targets({"main"})};
   return application;
 }
 
 // Changes of the well Application, each to one thing.
-using Change = std::function<void(ObservedApplication&)>;
+using Change = std::function<void(Application&)>;
 
 Change Health(const char* status, const char* message = "") {
-  return [=](ObservedApplication& app) {
+  return [=](Application& app) {
     app.health_status = Text(status);
     app.health_message = message;
   };
 }
 Change Sync(const char* status) {
-  return [=](ObservedApplication& app) { app.sync_status = Text(status); };
+  return [=](Application& app) { app.sync_status = Text(status); };
 }
 Change ReconciledAt(std::optional<absl::Time> time) {
-  return [=](ObservedApplication& app) { app.reconciled_at = time; };
+  return [=](Application& app) { app.reconciled_at = time; };
 }
 Change RefreshPending() {
-  return [](ObservedApplication& app) { app.refresh = Text("hard"); };
+  return [](Application& app) { app.refresh = Text("hard"); };
 }
 Change Condition(const char* type, const char* message) {
-  return [=](ObservedApplication& app) {
-    app.conditions.push_back({.type = Text(type), .message = message});
-  };
+  return
+      [=](Application& app) { app.conditions.push_back({.type = Text(type), .message = message}); };
 }
 Change Deleting() {
-  return [](ObservedApplication& app) { app.deletion_requested_at = kDeleted; };
+  return [](Application& app) { app.deletion_requested_at = kDeleted; };
 }
 Change Problem(const char* problem) {
-  return [=](ObservedApplication& app) { app.problem = problem; };
+  return [=](Application& app) { app.problem = problem; };
 }
 Change SkippingReconcile() {
-  return [](ObservedApplication& app) { app.skip_reconcile = true; };
+  return [](Application& app) { app.skip_reconcile = true; };
 }
 Change PendingSync() {
-  return [](ObservedApplication& app) {
+  return [](Application& app) {
     app.operation.emplace();
     app.operation->has_sync = true;
   };
 }
 Change PendingOther() {
-  return [](ObservedApplication& app) { app.operation.emplace(); };
+  return [](Application& app) { app.operation.emplace(); };
 }
 Change NeverOperated() {
-  return [](ObservedApplication& app) { app.operation_state.reset(); };
+  return [](Application& app) { app.operation_state.reset(); };
 }
 Change CreationUnknown() {
-  return [](ObservedApplication& app) { app.created_at.reset(); };
+  return [](Application& app) { app.created_at.reset(); };
 }
 Change Phase(const char* phase) {
-  return [=](ObservedApplication& app) { app.operation_state->phase = Text(phase); };
+  return [=](Application& app) { app.operation_state->phase = Text(phase); };
 }
 Change Unfinished() {
-  return [](ObservedApplication& app) { app.operation_state->finished_at.reset(); };
+  return [](Application& app) { app.operation_state->finished_at.reset(); };
 }
 Change StartUnknown() {
-  return [](ObservedApplication& app) { app.operation_state->started_at.reset(); };
+  return [](Application& app) { app.operation_state->started_at.reset(); };
 }
-Change Sources(const std::vector<ObservedSource>& sources) {
-  return [=](ObservedApplication& app) { app.sources = sources; };
+Change Sources(const std::vector<argocd::Source>& sources) {
+  return [=](Application& app) { app.sources = argocd::Sources(sources); };
 }
 Change Observed(const Strings& revisions) {
-  return [=](ObservedApplication& app) { app.sync_revisions = Texts(revisions); };
+  return [=](Application& app) { app.sync_revisions = Texts(revisions); };
 }
 Change ComparedTo(const Strings& target_revisions) {
-  return [=](ObservedApplication& app) { app.compared_target_revisions = Texts(target_revisions); };
+  return [=](Application& app) { app.compared_sources = Targets(target_revisions); };
 }
 Change Deployed(const Strings& revisions, const Strings& target_revisions) {
-  return [=](ObservedApplication& app) {
-    app.operation_state->sync_result = ObservedSyncResult{
-        .revisions = Texts(revisions), .target_revisions = Texts(target_revisions)};
+  return [=](Application& app) {
+    app.operation_state->sync_result =
+        argocd::Deployed{.revisions = Texts(revisions), .sources = Targets(target_revisions)};
   };
 }
 Change DeployedNothing() {
-  return [](ObservedApplication& app) { app.operation_state->sync_result.reset(); };
+  return [](Application& app) { app.operation_state->sync_result.reset(); };
 }
 
 // A git source and a chart, synced to "v2" and "1.2.3".
 Change TwoSources() {
-  return [](ObservedApplication& app) {
-    app.sources = {Source("https://git/shop"), Source("https://charts", "db")};
+  return [](Application& app) {
+    app.sources =
+        argocd::Sources({MakeSource("https://git/shop"), MakeSource("https://charts", "db")});
     app.sync_revisions = Texts({"v2", "1.2.3"});
-    app.compared_target_revisions = Texts({"main", "1.x"});
-    app.operation_state->sync_result = ObservedSyncResult{
-        .revisions = Texts({"v2", "1.2.3"}), .target_revisions = Texts({"main", "1.x"})};
+    app.compared_sources = Targets({"main", "1.x"});
+    app.operation_state->sync_result =
+        argocd::Deployed{.revisions = Texts({"v2", "1.2.3"}), .sources = Targets({"main", "1.x"})};
   };
 }
 
-ObservedApplication Changed(const std::vector<Change>& changes) {
-  ObservedApplication application = WellApplication();
+Application Changed(const std::vector<Change>& changes) {
+  Application application = WellApplication();
   for (const Change& change : changes) change(application);
   return application;
 }
 
-Evidence Seen(const ObservedApplication& application,
+Evidence Seen(const Application& application,
               std::optional<absl::Time> stale_since = std::nullopt) {
   Evidence evidence;
   evidence.application = &application;
@@ -205,44 +210,45 @@ struct Case {
 
 std::string NameOf(const ::testing::TestParamInfo<Case>& test) { return test.param.name; }
 
-class JudgeApplicationTest : public ::testing::TestWithParam<Case> {};
+class EvaluateApplicationTest : public ::testing::TestWithParam<Case> {};
 
-TEST_P(JudgeApplicationTest, FollowsTheTable) {
-  const ObservedApplication application = Changed(GetParam().changes);
-  const ApplicationJudgement judgement =
-      JudgeApplication(kShop, GetParam().desired, Seen(application));
-  EXPECT_EQ(judgement.health.state(), GetParam().state);
-  EXPECT_THAT(judgement.health.issues(), ElementsAreArray(GetParam().issues));
-  EXPECT_EQ(judgement.wants_refresh, GetParam().wants_refresh);
-  EXPECT_EQ(judgement.health.namespace_(), "argocd");
-  EXPECT_EQ(judgement.health.name(), "shop");
-  EXPECT_THAT(judgement.health.desired_revisions(), ElementsAreArray(GetParam().desired));
+TEST_P(EvaluateApplicationTest, FollowsTheTable) {
+  const Application application = Changed(GetParam().changes);
+  const ApplicationEvaluation evaluation =
+      EvaluateApplication(kShop, GetParam().desired, Seen(application));
+  EXPECT_EQ(evaluation.health.state(), GetParam().state);
+  EXPECT_THAT(evaluation.health.issues(), ElementsAreArray(GetParam().issues));
+  EXPECT_EQ(evaluation.wants_refresh, GetParam().wants_refresh);
+  EXPECT_EQ(evaluation.health.namespace_(), "argocd");
+  EXPECT_EQ(evaluation.health.name(), "shop");
+  EXPECT_THAT(evaluation.health.desired_revisions(), ElementsAreArray(GetParam().desired));
 }
 
 // Argo CD rewrites idle Applications every few minutes; none of it is news.
-TEST_P(JudgeApplicationTest, IsTheSameWhenOnlyTheClockMovesOn) {
-  ObservedApplication application = Changed(GetParam().changes);
-  const ApplicationJudgement before =
-      JudgeApplication(kShop, GetParam().desired, Seen(application));
+TEST_P(EvaluateApplicationTest, IsTheSameWhenOnlyTheClockMovesOn) {
+  Application application = Changed(GetParam().changes);
+  const ApplicationEvaluation before =
+      EvaluateApplication(kShop, GetParam().desired, Seen(application));
   application.resource_version = "101";
   const bool reconciled_later = application.reconciled_at && application.operation_state &&
                                 *application.reconciled_at > kFinished;
   if (reconciled_later) *application.reconciled_at += absl::Minutes(3);
-  const ApplicationJudgement after = JudgeApplication(kShop, GetParam().desired, Seen(application));
+  const ApplicationEvaluation after =
+      EvaluateApplication(kShop, GetParam().desired, Seen(application));
   EXPECT_EQ(before.health.SerializeAsString(), after.health.SerializeAsString());
   EXPECT_EQ(before.wants_refresh, after.wants_refresh);
 }
 
 // Evidence that is not to be trusted comes before everything that is found in it.
-TEST_P(JudgeApplicationTest, IsUnknownOnStaleEvidence) {
-  const ObservedApplication application = Changed(GetParam().changes);
-  const ApplicationJudgement judgement =
-      JudgeApplication(kShop, GetParam().desired, Seen(application, kStale));
-  EXPECT_EQ(judgement.health.state(), kUnknown);
-  EXPECT_THAT(judgement.health.issues(),
+TEST_P(EvaluateApplicationTest, IsUnknownOnStaleEvidence) {
+  const Application application = Changed(GetParam().changes);
+  const ApplicationEvaluation evaluation =
+      EvaluateApplication(kShop, GetParam().desired, Seen(application, kStale));
+  EXPECT_EQ(evaluation.health.state(), kUnknown);
+  EXPECT_THAT(evaluation.health.issues(),
               ElementsAre("Application argocd/shop: nothing was heard of it since "
                           "2026-03-01T11:30:00Z"));
-  EXPECT_FALSE(judgement.wants_refresh);
+  EXPECT_FALSE(evaluation.wants_refresh);
 }
 
 constexpr char kBeingDeleted[] =
@@ -267,7 +273,7 @@ constexpr char kAtV1[] =
     "Application argocd/shop: source https://git/shop is at revision \"v1\", expected \"v2\"";
 
 INSTANTIATE_TEST_SUITE_P(
-    Problem, JudgeApplicationTest,
+    Problem, EvaluateApplicationTest,
     ::testing::Values(
         Case{"IsQuoted",
              {Problem("status.sync is a number")},
@@ -282,7 +288,7 @@ INSTANTIATE_TEST_SUITE_P(
     NameOf);
 
 INSTANTIATE_TEST_SUITE_P(
-    Deleting, JudgeApplicationTest,
+    Deleting, EvaluateApplicationTest,
     ::testing::Values(Case{"IsUnknown", {Deleting()}, {"v2"}, kUnknown, {kBeingDeleted}},
                       Case{"ComesBeforeReconciliation",
                            {Deleting(), ReconciledAt(std::nullopt)},
@@ -297,7 +303,7 @@ INSTANTIATE_TEST_SUITE_P(
     NameOf);
 
 INSTANTIATE_TEST_SUITE_P(
-    Unreconciled, JudgeApplicationTest,
+    Unreconciled, EvaluateApplicationTest,
     ::testing::Values(
         Case{"Never", {ReconciledAt(std::nullopt)}, {}, kUnknown, {kUnreconciled}, true},
         Case{"ASecondBefore",
@@ -381,7 +387,7 @@ INSTANTIATE_TEST_SUITE_P(
     NameOf);
 
 INSTANTIATE_TEST_SUITE_P(
-    Conditions, JudgeApplicationTest,
+    Conditions, EvaluateApplicationTest,
     ::testing::Values(
         Case{"ComparisonError",
              {Condition("ComparisonError", "no such path")},
@@ -402,7 +408,7 @@ INSTANTIATE_TEST_SUITE_P(
     NameOf);
 
 INSTANTIATE_TEST_SUITE_P(
-    BeingSynced, JudgeApplicationTest,
+    BeingSynced, EvaluateApplicationTest,
     ::testing::Values(
         Case{"OperationPending", {PendingSync()}, {"v2"}, kUnknown, {kOperationPending}},
         Case{"OperationPendingThatIsNoSync", {PendingOther()}, {"v2"}, kHealthy, {}},
@@ -459,7 +465,7 @@ INSTANTIATE_TEST_SUITE_P(
     NameOf);
 
 INSTANTIATE_TEST_SUITE_P(
-    Counts, JudgeApplicationTest,
+    Counts, EvaluateApplicationTest,
     ::testing::Values(
         Case{"FewerSources",
              {},
@@ -495,7 +501,7 @@ INSTANTIATE_TEST_SUITE_P(
     NameOf);
 
 INSTANTIATE_TEST_SUITE_P(
-    Revisions, JudgeApplicationTest,
+    Revisions, EvaluateApplicationTest,
     ::testing::Values(
         Case{"Observed", {}, {"v2"}, kHealthy, {}},
         Case{"NotObserved", {Observed({"v1"})}, {"v2"}, kUnhealthy, {kAtV1}},
@@ -538,7 +544,7 @@ INSTANTIATE_TEST_SUITE_P(
     NameOf);
 
 INSTANTIATE_TEST_SUITE_P(
-    Deployed, JudgeApplicationTest,
+    Deployed, EvaluateApplicationTest,
     ::testing::Values(
         Case{"OutOfSyncButDeployed", {Sync("OutOfSync")}, {"v2"}, kHealthy, {}},
         Case{"OutOfSyncAndDeployedByName", {Sync("OutOfSync")}, {"main"}, kHealthy, {}},
@@ -610,7 +616,7 @@ INSTANTIATE_TEST_SUITE_P(
     NameOf);
 
 INSTANTIATE_TEST_SUITE_P(
-    Health, JudgeApplicationTest,
+    Health, EvaluateApplicationTest,
     ::testing::Values(
         Case{"Healthy", {}, {}, kHealthy, {}},
         Case{"Empty",
@@ -659,11 +665,11 @@ struct AbsentCase {
 class AbsentApplicationTest : public ::testing::TestWithParam<AbsentCase> {};
 
 TEST_P(AbsentApplicationTest, IsUnknown) {
-  const ApplicationJudgement judgement = JudgeApplication(kShop, {"v2"}, GetParam().evidence);
-  EXPECT_EQ(judgement.health.state(), kUnknown);
-  EXPECT_THAT(judgement.health.issues(), ElementsAre(GetParam().issue));
-  EXPECT_THAT(judgement.health.desired_revisions(), ElementsAre("v2"));
-  EXPECT_FALSE(judgement.wants_refresh);
+  const ApplicationEvaluation evaluation = EvaluateApplication(kShop, {"v2"}, GetParam().evidence);
+  EXPECT_EQ(evaluation.health.state(), kUnknown);
+  EXPECT_THAT(evaluation.health.issues(), ElementsAre(GetParam().issue));
+  EXPECT_THAT(evaluation.health.desired_revisions(), ElementsAre("v2"));
+  EXPECT_FALSE(evaluation.wants_refresh);
 }
 
 INSTANTIATE_TEST_SUITE_P(
@@ -681,12 +687,12 @@ INSTANTIATE_TEST_SUITE_P(
     [](const auto& test) { return test.param.name; });
 
 TEST(ApplicationWordsTest, AreArgoCds) {
-  const ObservedApplication application =
+  const Application application =
       Changed({TwoSources(), Health("Degraded", "no pods"), Sync("OutOfSync"), Phase("Failed")});
   const Evidence kinds[] = {Seen(application), Seen(application, kStale)};
   for (const Evidence& evidence : kinds) {
     for (const v1::ApplicationHealth& health :
-         {JudgeApplication(kShop, {"v2", ""}, evidence).health,
+         {EvaluateApplication(kShop, {"v2", ""}, evidence).health,
           DescribeApplication(kShop, {"v2", ""}, "why", evidence)}) {
       EXPECT_EQ(health.health_status(), "Degraded");
       EXPECT_EQ(health.health_message(), "no pods");
@@ -699,8 +705,8 @@ TEST(ApplicationWordsTest, AreArgoCds) {
 }
 
 TEST(ApplicationWordsTest, AreNotTakenFromWhatWasNotUnderstood) {
-  const ObservedApplication application = Changed({Problem("x")});
-  const v1::ApplicationHealth health = JudgeApplication(kShop, {}, Seen(application)).health;
+  const Application application = Changed({Problem("x")});
+  const v1::ApplicationHealth health = EvaluateApplication(kShop, {}, Seen(application)).health;
   EXPECT_EQ(health.health_status(), "");
   EXPECT_EQ(health.sync_status(), "");
   EXPECT_EQ(health.operation_phase(), "");
@@ -708,9 +714,8 @@ TEST(ApplicationWordsTest, AreNotTakenFromWhatWasNotUnderstood) {
 }
 
 TEST(DescribeApplicationTest, TellsWhyAndWhatIsWrongWithTheEvidence) {
-  const ObservedApplication degraded =
-      Changed({Health("Degraded"), Condition("ComparisonError", "x")});
-  const ObservedApplication odd = Changed({Problem("x")});
+  const Application degraded = Changed({Health("Degraded"), Condition("ComparisonError", "x")});
+  const Application odd = Changed({Problem("x")});
   const std::string stale =
       "Application argocd/shop: nothing was heard of it since 2026-03-01T11:30:00Z";
   struct {
@@ -747,7 +752,7 @@ TEST(MergeTest, TakesTheMoreSevereOfEveryPair) {
   }
 }
 
-// A Stage, the Applications that there are, and its judgement.
+// A Stage, the Applications that there are, and its evaluation.
 class StageTest : public ::testing::Test {
  protected:
   StageTest() {
@@ -756,7 +761,7 @@ class StageTest : public ::testing::Test {
   }
 
   void AddApplication(const ApplicationName& name, const std::vector<Change>& changes = {}) {
-    ObservedApplication application = WellApplication(name);
+    Application application = WellApplication(name);
     for (const Change& change : changes) change(application);
     applications_[name] = std::move(application);
   }
@@ -784,13 +789,13 @@ class StageTest : public ::testing::Test {
     const auto found = applications_.find(name);
     return found == applications_.end() ? NotSeen(kAbsent) : Seen(found->second);
   }
-  StageJudgement Judge(absl::Time now = kNow) {
-    return JudgeStage(
+  StageEvaluation Evaluate(absl::Time now = kNow) {
+    return EvaluateStage(
         record_, [this](const ApplicationName& name) { return Find(name); }, now);
   }
 
   stages::StageRecord record_;
-  std::map<ApplicationName, ObservedApplication> applications_;
+  std::map<ApplicationName, Application> applications_;
 };
 
 // An Application, a promotion or an indicator that is in the state; nothing yields NOT_APPLICABLE
@@ -828,7 +833,7 @@ TEST_F(StageTest, IsAsBadAsTheWorstOfItsParts) {
         AddCheck(kShop);
         SetPromotion(PhaseThatImplies(promotion));
         AddIndicator("canary", indicator);
-        EXPECT_EQ(Judge().health.state(), Merge(Merge(application, promotion), indicator))
+        EXPECT_EQ(Evaluate().health.state(), Merge(Merge(application, promotion), indicator))
             << application << " " << promotion << " " << indicator;
       }
     }
@@ -843,7 +848,7 @@ TEST_F(StageTest, IsAsBadAsTheWorseOfTwoApplications) {
     for (const v1::HealthState b : {kHealthy, kProgressing, kUnknown, kUnhealthy}) {
       AddApplication(kShop, {ApplicationIn(a)});
       AddApplication(other, {ApplicationIn(b)});
-      EXPECT_EQ(Judge().health.state(), Merge(a, b)) << a << " " << b;
+      EXPECT_EQ(Evaluate().health.state(), Merge(a, b)) << a << " " << b;
     }
   }
 }
@@ -854,7 +859,7 @@ TEST_F(StageTest, IsAsBadAsTheWorseOfTwoIndicators) {
       record_.indicators.clear();
       AddIndicator("a", a);
       AddIndicator("b", b);
-      EXPECT_EQ(Judge().health.state(), Merge(a, b)) << a << " " << b;
+      EXPECT_EQ(Evaluate().health.state(), Merge(a, b)) << a << " " << b;
     }
   }
 }
@@ -876,11 +881,11 @@ TEST_P(FromBeforeTest, OlderEvidenceTellsNothingOfWhatWasPromoted) {
   SetPromotion(v1::PROMOTION_PHASE_SUCCEEDED);
   record_.health_checks[0].resource_version = GetParam().seen_version;
   record_.health_checks[0].finished_at = GetParam().seen_finished_at;
-  const StageJudgement judgement = Judge();
-  EXPECT_EQ(judgement.health.state(), GetParam().expected);
-  EXPECT_EQ(judgement.health.applications(0).state(), GetParam().expected);
+  const StageEvaluation evaluation = Evaluate();
+  EXPECT_EQ(evaluation.health.state(), GetParam().expected);
+  EXPECT_EQ(evaluation.health.applications(0).state(), GetParam().expected);
   if (GetParam().expected == kUnknown) {
-    EXPECT_THAT(judgement.health.issues(),
+    EXPECT_THAT(evaluation.health.issues(),
                 ElementsAre("Application argocd/shop was last heard of before promotion p1 "
                             "succeeded, UNKNOWN since 2026-03-01T11:50:00Z: waiting for the watch "
                             "to bring resourceVersion 101, it is at 100"));
@@ -894,7 +899,7 @@ INSTANTIATE_TEST_SUITE_P(
         FromBeforeCase{"WithoutAnyOperation",
                        "101",
                        kFinished,
-                       {[](ObservedApplication& app) { app.operation_state.reset(); }},
+                       {[](Application& app) { app.operation_state.reset(); }},
                        kUnknown},
         FromBeforeCase{"TheSameVersion", "100", kFinished + absl::Seconds(1), {}, kHealthy},
         FromBeforeCase{"ANewerOne", "99", kFinished + absl::Seconds(1), {}, kHealthy},
@@ -903,15 +908,15 @@ INSTANTIATE_TEST_SUITE_P(
     [](const auto& test) { return test.param.name; });
 
 TEST_F(StageTest, WithoutAnythingIsHealthy) {
-  const StageJudgement judgement = Judge();
-  EXPECT_EQ(judgement.health.project(), "shop");
-  EXPECT_EQ(judgement.health.stage(), "prod");
-  EXPECT_EQ(judgement.health.state(), kHealthy);
-  EXPECT_THAT(judgement.health.issues(), IsEmpty());
-  EXPECT_FALSE(judgement.health.has_promotion());
-  EXPECT_FALSE(judgement.health.has_transition_time());
-  EXPECT_THAT(judgement.wants_refresh, IsEmpty());
-  EXPECT_EQ(judgement.next_expiry, std::nullopt);
+  const StageEvaluation evaluation = Evaluate();
+  EXPECT_EQ(evaluation.health.project(), "shop");
+  EXPECT_EQ(evaluation.health.stage(), "prod");
+  EXPECT_EQ(evaluation.health.state(), kHealthy);
+  EXPECT_THAT(evaluation.health.issues(), IsEmpty());
+  EXPECT_FALSE(evaluation.health.has_promotion());
+  EXPECT_FALSE(evaluation.health.has_transition_time());
+  EXPECT_THAT(evaluation.wants_refresh, IsEmpty());
+  EXPECT_EQ(evaluation.next_expiry, std::nullopt);
 }
 
 TEST_F(StageTest, TellsItsIssuesInOrder) {
@@ -926,7 +931,7 @@ TEST_F(StageTest, TellsItsIssuesInOrder) {
   AddApplication({"a", "y"}, {Observed({"v1"})});
   AddApplication({"a", "x"},
                  {Condition("ComparisonError", "one"), Condition("InvalidSpecError", "two")});
-  const v1::StageHealth health = Judge().health;
+  const v1::StageHealth health = Evaluate().health;
   EXPECT_THAT(
       health.issues(),
       ElementsAre(
@@ -959,7 +964,7 @@ class PromotionTest : public StageTest, public ::testing::WithParamInterface<Pro
 
 TEST_P(PromotionTest, CountsByItsPhase) {
   SetPromotion(GetParam().phase, GetParam().message);
-  const v1::StageHealth health = Judge().health;
+  const v1::StageHealth health = Evaluate().health;
   EXPECT_EQ(health.state(), GetParam().state);
   EXPECT_THAT(health.issues(), ElementsAreArray(GetParam().issues));
   EXPECT_EQ(health.promotion().name(), "p1");
@@ -969,11 +974,11 @@ TEST_P(PromotionTest, CountsByItsPhase) {
   EXPECT_EQ(health.promotion().update_time().nanos(), 0);
 }
 
-TEST_P(PromotionTest, LetsTheChecksBeJudgedUnlessItIsRunning) {
+TEST_P(PromotionTest, LetsTheChecksBeEvaluatedUnlessItIsRunning) {
   SetPromotion(GetParam().phase, GetParam().message);
   AddCheck(kShop);
   AddApplication(kShop, {Health("Degraded")});
-  const v1::StageHealth health = Judge().health;
+  const v1::StageHealth health = Evaluate().health;
   const bool running = GetParam().phase == v1::PROMOTION_PHASE_RUNNING;
   EXPECT_EQ(health.state(), running ? kUnknown : kUnhealthy);
   EXPECT_EQ(health.applications(0).state(), running ? kUnknown : kUnhealthy);
@@ -1021,7 +1026,7 @@ INSTANTIATE_TEST_SUITE_P(
 TEST_F(StageTest, DoesNotNameATimeOfThePromotionThatIsNotKnown) {
   SetPromotion(v1::PROMOTION_PHASE_RUNNING);
   record_.promotion.update_time = absl::UnixEpoch();
-  const v1::StageHealth health = Judge().health;
+  const v1::StageHealth health = Evaluate().health;
   EXPECT_THAT(health.issues(),
               ElementsAre("the Stage cannot be assessed while promotion p1 is in progress"));
   EXPECT_FALSE(health.promotion().has_update_time());
@@ -1032,23 +1037,23 @@ TEST_F(StageTest, WhilePromotingTellsOnlyWhatIsWrongWithTheEvidence) {
   AddCheck(kShop);
   AddCheck({"argocd", "bank"});
   AddApplication(kShop, {ReconciledAt(std::nullopt)});
-  const StageJudgement judgement = Judge();
-  EXPECT_THAT(judgement.health.issues(),
+  const StageEvaluation evaluation = Evaluate();
+  EXPECT_THAT(evaluation.health.issues(),
               ElementsAre("the Stage cannot be assessed while promotion p1 is in progress, last "
                           "heard of at 2026-03-01T11:50:00Z",
                           "unable to find Application argocd/bank, UNKNOWN since "
                           "2026-03-01T11:40:00Z"));
-  EXPECT_THAT(judgement.wants_refresh, IsEmpty());
-  ASSERT_THAT(judgement.health.applications(), SizeIs(2));
-  EXPECT_THAT(judgement.health.applications(1).issues(),
-              ElementsAre("Application argocd/shop is not judged while promotion p1 is in "
+  EXPECT_THAT(evaluation.wants_refresh, IsEmpty());
+  ASSERT_THAT(evaluation.health.applications(), SizeIs(2));
+  EXPECT_THAT(evaluation.health.applications(1).issues(),
+              ElementsAre("Application argocd/shop is not evaluated while promotion p1 is in "
                           "progress, last heard of at 2026-03-01T11:50:00Z"));
 }
 
 TEST_F(StageTest, CountsIndicatorsWhilePromoting) {
   SetPromotion(v1::PROMOTION_PHASE_RUNNING);
   AddIndicator("canary", kUnhealthy);
-  EXPECT_EQ(Judge().health.state(), kUnhealthy);
+  EXPECT_EQ(Evaluate().health.state(), kUnhealthy);
 }
 
 TEST_F(StageTest, NamesTheApplicationsToBeRefreshed) {
@@ -1058,7 +1063,7 @@ TEST_F(StageTest, NamesTheApplicationsToBeRefreshed) {
   AddApplication({"argocd", "a"}, {ReconciledAt(std::nullopt)});
   AddApplication({"argocd", "b"});
   AddApplication({"argocd", "c"}, {ReconciledAt(kFinished - absl::Seconds(1))});
-  EXPECT_THAT(Judge().wants_refresh,
+  EXPECT_THAT(Evaluate().wants_refresh,
               ElementsAre(ApplicationName{"argocd", "a"}, ApplicationName{"argocd", "c"}));
 }
 
@@ -1076,10 +1081,10 @@ class IndicatorTest : public StageTest, public ::testing::WithParamInterface<Ind
 
 TEST_P(IndicatorTest, CountsUntilItExpires) {
   AddIndicator("canary", GetParam().state, GetParam().message, GetParam().expire_time);
-  const StageJudgement judgement = Judge();
-  EXPECT_EQ(judgement.health.state(), GetParam().expected);
-  EXPECT_THAT(judgement.health.issues(), ElementsAreArray(GetParam().issues));
-  const v1::HealthIndicator& told = judgement.health.indicators(0);
+  const StageEvaluation evaluation = Evaluate();
+  EXPECT_EQ(evaluation.health.state(), GetParam().expected);
+  EXPECT_THAT(evaluation.health.issues(), ElementsAreArray(GetParam().issues));
+  const v1::HealthIndicator& told = evaluation.health.indicators(0);
   EXPECT_EQ(told.name(), "canary");
   EXPECT_EQ(told.state(), GetParam().expected);
   EXPECT_EQ(told.message(), GetParam().message);
@@ -1087,7 +1092,7 @@ TEST_P(IndicatorTest, CountsUntilItExpires) {
   if (GetParam().expire_time) {
     EXPECT_EQ(told.expire_time().seconds(), absl::ToUnixSeconds(*GetParam().expire_time));
   }
-  EXPECT_EQ(judgement.next_expiry, GetParam().expires ? GetParam().expire_time : std::nullopt);
+  EXPECT_EQ(evaluation.next_expiry, GetParam().expires ? GetParam().expire_time : std::nullopt);
 }
 
 INSTANTIATE_TEST_SUITE_P(
@@ -1153,7 +1158,7 @@ INSTANTIATE_TEST_SUITE_P(
 TEST_F(StageTest, DoesNotNameATimeOfAReportThatIsNotKnown) {
   AddIndicator("canary", kUnknown);
   record_.indicators[0].report_time = absl::UnixEpoch();
-  EXPECT_THAT(Judge().health.issues(), ElementsAre("indicator canary is Unknown"));
+  EXPECT_THAT(Evaluate().health.issues(), ElementsAre("indicator canary is Unknown"));
 }
 
 TEST_F(StageTest, TellsWhenTheNextIndicatorExpires) {
@@ -1162,9 +1167,9 @@ TEST_F(StageTest, TellsWhenTheNextIndicatorExpires) {
   AddIndicator("c", kHealthy, "", At(11, 0));
   AddIndicator("d", kHealthy);
   AddIndicator("e", kHealthy, "", At(12, 45));
-  EXPECT_EQ(Judge().next_expiry, At(12, 30));
-  EXPECT_EQ(Judge(At(12, 30)).next_expiry, At(12, 45));
-  EXPECT_EQ(Judge(At(14, 0)).next_expiry, std::nullopt);
+  EXPECT_EQ(Evaluate().next_expiry, At(12, 30));
+  EXPECT_EQ(Evaluate(At(12, 30)).next_expiry, At(12, 45));
+  EXPECT_EQ(Evaluate(At(14, 0)).next_expiry, std::nullopt);
 }
 
 TEST_F(StageTest, IsTheSameWhenOnlyTheClockMovesOn) {
@@ -1174,11 +1179,11 @@ TEST_F(StageTest, IsTheSameWhenOnlyTheClockMovesOn) {
   AddCheck(kShop);
   AddCheck({"argocd", "bank"});
   AddApplication(kShop);
-  const std::string before = Judge().health.SerializeAsString();
+  const std::string before = Evaluate().health.SerializeAsString();
   applications_[kShop].resource_version = "101";
   *applications_[kShop].reconciled_at += absl::Minutes(3);
   record_.promotion.reported = true;
-  EXPECT_EQ(Judge(kNow + absl::Hours(5)).health.SerializeAsString(), before);
+  EXPECT_EQ(Evaluate(kNow + absl::Hours(5)).health.SerializeAsString(), before);
 }
 
 // The checks that a caller brings, as JSON.
@@ -1190,30 +1195,30 @@ class HealthChecksTest : public StageTest {
     ASSERT_TRUE(google::protobuf::util::JsonStringToMessage(input, check.mutable_input()).ok())
         << input;
   }
-  v1::StageHealth JudgeChecks() {
-    return JudgeHealthChecks("shop", "prod", checks_, "argocd",
-                             [this](const ApplicationName& name) { return Find(name); });
+  v1::StageHealth EvaluateChecks() {
+    return EvaluateHealthChecks("shop", "prod", checks_, "argocd",
+                                [this](const ApplicationName& name) { return Find(name); });
   }
 
   google::protobuf::RepeatedPtrField<v1::HealthCheck> checks_;
 };
 
 TEST_F(HealthChecksTest, WithoutAnyIsHealthy) {
-  const v1::StageHealth health = JudgeChecks();
+  const v1::StageHealth health = EvaluateChecks();
   EXPECT_EQ(health.state(), kHealthy);
   EXPECT_EQ(health.project(), "shop");
   EXPECT_EQ(health.stage(), "prod");
   EXPECT_THAT(health.issues(), IsEmpty());
 }
 
-TEST_F(HealthChecksTest, JudgesTheApplicationsInOrder) {
+TEST_F(HealthChecksTest, EvaluatesTheApplicationsInOrder) {
   AddApplication(kShop);
   AddApplication({"apps", "a"}, {Health("Progressing")});
   AddHealthCheck("argocd-update",
                  R"({"apps": [{"name": "shop", "namespace": "argocd", "desiredRevisions": ["v2"]},
                               {"name": "a", "namespace": "apps"}]})");
   AddHealthCheck("argocd-update", R"({"apps": [{"name": "bank", "desiredRevisions": [""]}]})");
-  const v1::StageHealth health = JudgeChecks();
+  const v1::StageHealth health = EvaluateChecks();
   EXPECT_EQ(health.state(), kUnknown);
   EXPECT_THAT(health.issues(), ElementsAre("Application apps/a has health status Progressing",
                                            "unable to find Application argocd/bank, UNKNOWN since "
@@ -1251,7 +1256,7 @@ TEST_F(HealthChecksTest, MergesTheSameApplicationPerSource) {
           "argocd-update",
           std::string(R"({"apps": [{"name": "shop", "desiredRevisions": )") + revisions + "}]}");
     }
-    const v1::StageHealth health = JudgeChecks();
+    const v1::StageHealth health = EvaluateChecks();
     ASSERT_THAT(health.applications(), SizeIs(1)) << c.name;
     EXPECT_THAT(health.applications(0).desired_revisions(), ElementsAreArray(c.desired)) << c.name;
   }
@@ -1269,7 +1274,7 @@ class MalformedCheckTest : public HealthChecksTest,
 
 TEST_P(MalformedCheckTest, IsUnknownAndSaysWhatIsWrong) {
   AddHealthCheck(GetParam().uses, GetParam().input);
-  v1::StageHealth health = JudgeChecks();
+  v1::StageHealth health = EvaluateChecks();
   EXPECT_EQ(health.state(), kUnknown);
   EXPECT_THAT(health.issues(), ElementsAreArray(GetParam().issues));
   EXPECT_THAT(health.applications(), IsEmpty());
@@ -1277,7 +1282,7 @@ TEST_P(MalformedCheckTest, IsUnknownAndSaysWhatIsWrong) {
   // Nor does a good one beside it help.
   AddApplication(kShop);
   AddHealthCheck("argocd-update", R"({"apps": [{"name": "shop", "desiredRevisions": ["v2"]}]})");
-  health = JudgeChecks();
+  health = EvaluateChecks();
   EXPECT_EQ(health.state(), kUnknown);
   EXPECT_THAT(health.issues(), ElementsAreArray(GetParam().issues));
   ASSERT_THAT(health.applications(), SizeIs(1));
@@ -1354,7 +1359,7 @@ INSTANTIATE_TEST_SUITE_P(
 TEST_F(HealthChecksTest, AMisspelledFieldDoesNotMakeAnApplicationHealthy) {
   AddApplication(kShop);
   AddHealthCheck(kUpdate, R"({"apps": [{"name": "shop", "desiredRevision": ["v9"]}]})");
-  const v1::StageHealth health = JudgeChecks();
+  const v1::StageHealth health = EvaluateChecks();
   EXPECT_EQ(health.state(), kUnknown);
   EXPECT_THAT(health.issues(), ElementsAre(HasSubstr("apps[0].desiredRevision is not a field")));
 }

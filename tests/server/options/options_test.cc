@@ -31,7 +31,7 @@ ParseResult ParseFlags(const std::vector<std::string>& arguments) {
 TEST(Options, Defaults) {
   const ParseResult result = ParseFlags({});
   ASSERT_TRUE(result.options.has_value());
-  EXPECT_THAT(result.mistakes, IsEmpty());
+  EXPECT_THAT(result.usage_errors, IsEmpty());
   EXPECT_EQ(result.text, "");
   const Options& options = *result.options;
   EXPECT_EQ(options.listen, (Address{"127.0.0.1", 50051}));
@@ -49,8 +49,8 @@ TEST(Options, Defaults) {
   EXPECT_EQ(options.operation_initiator, "gantry");
   EXPECT_EQ(options.max_wait, absl::Minutes(10));
   EXPECT_EQ(options.step_workers, 16);
-  EXPECT_EQ(options.kube_qps, 50);
-  EXPECT_EQ(options.kube_burst, 100);
+  EXPECT_EQ(options.kube_qps, 500);
+  EXPECT_EQ(options.kube_burst, 1000);
   EXPECT_EQ(options.drain_timeout, absl::Seconds(25));
   EXPECT_EQ(options.log_level, LogLevel::kInfo);
   EXPECT_EQ(options.log_format, LogFormat::kJson);
@@ -78,21 +78,21 @@ class GivenTest : public ::testing::TestWithParam<Given> {};
 TEST_P(GivenTest, AsAFlag) {
   const Given& given = GetParam();
   const ParseResult result = ParseFlags({given.flag, given.value});
-  ASSERT_THAT(result.mistakes, IsEmpty());
+  ASSERT_THAT(result.usage_errors, IsEmpty());
   EXPECT_TRUE(given.arrived(*result.options));
 }
 
 TEST_P(GivenTest, AsAFlagWithAnEqualsSign) {
   const Given& given = GetParam();
   const ParseResult result = ParseFlags({given.flag + "=" + given.value});
-  ASSERT_THAT(result.mistakes, IsEmpty());
+  ASSERT_THAT(result.usage_errors, IsEmpty());
   EXPECT_TRUE(given.arrived(*result.options));
 }
 
 TEST_P(GivenTest, InTheEnvironment) {
   const Given& given = GetParam();
   const ParseResult result = Parse({}, In({{given.variable, given.value}}), false);
-  ASSERT_THAT(result.mistakes, IsEmpty());
+  ASSERT_THAT(result.usage_errors, IsEmpty());
   EXPECT_TRUE(given.arrived(*result.options));
 }
 
@@ -170,12 +170,12 @@ TEST(Options, AFlagWinsOverTheEnvironment) {
 
 TEST(Options, AVariableThatAFlagOverridesIsNotEvenChecked) {
   const auto result = Parse({"--kube-qps=1"}, In({{"GANTRY_KUBE_QPS", "lots"}}), false);
-  EXPECT_THAT(result.mistakes, IsEmpty());
+  EXPECT_THAT(result.usage_errors, IsEmpty());
 }
 
 TEST(Options, AnEmptyVariableCountsAsNotSet) {
   const auto result = Parse({}, In({{"GANTRY_LISTEN", ""}, {"GANTRY_PORT_FILE", ""}}), false);
-  ASSERT_THAT(result.mistakes, IsEmpty());
+  ASSERT_THAT(result.usage_errors, IsEmpty());
   EXPECT_EQ(result.options->listen.port, 50051);
 }
 
@@ -183,20 +183,20 @@ TEST(Options, OfAFlagGivenTwiceTheLastCounts) {
   EXPECT_EQ(ParseFlags({"--context=a", "--context=b"}).options->context, "b");
 }
 
-struct Mistake {
+struct UsageError {
   std::string name;
   std::vector<std::string> arguments;
   std::string sentence;
 };
 
-void PrintTo(const Mistake& mistake, std::ostream* out) { *out << mistake.name; }
+void PrintTo(const UsageError& usage_error, std::ostream* out) { *out << usage_error.name; }
 
-class MistakeTest : public ::testing::TestWithParam<Mistake> {};
+class UsageErrorTest : public ::testing::TestWithParam<UsageError> {};
 
-TEST_P(MistakeTest, IsTold) {
+TEST_P(UsageErrorTest, IsTold) {
   const ParseResult result = ParseFlags(GetParam().arguments);
   EXPECT_FALSE(result.options.has_value());
-  EXPECT_THAT(result.mistakes, ElementsAre(GetParam().sentence));
+  EXPECT_THAT(result.usage_errors, ElementsAre(GetParam().sentence));
 }
 
 const std::string kAddress =
@@ -208,101 +208,106 @@ const std::string kShortDuration =
     "; expected a duration from 0 to 1h with its unit, such as 90s, 2m or 1h30m.";
 
 INSTANTIATE_TEST_SUITE_P(
-    Table, MistakeTest,
+    Table, UsageErrorTest,
     ::testing::Values(
-        Mistake{"NoPort", {"--listen=localhost"}, "--listen is \"localhost\"" + kAddress},
-        Mistake{"NoHost", {"--listen=:80"}, "--listen is \":80\"" + kAddress},
-        Mistake{"PortTooLarge", {"--listen=a:65536"}, "--listen is \"a:65536\"" + kAddress},
-        Mistake{"Ipv6WithoutBrackets", {"--listen=::1:80"}, "--listen is \"::1:80\"" + kAddress},
-        Mistake{
+        UsageError{"NoPort", {"--listen=localhost"}, "--listen is \"localhost\"" + kAddress},
+        UsageError{"NoHost", {"--listen=:80"}, "--listen is \":80\"" + kAddress},
+        UsageError{"PortTooLarge", {"--listen=a:65536"}, "--listen is \"a:65536\"" + kAddress},
+        UsageError{"Ipv6WithoutBrackets", {"--listen=::1:80"}, "--listen is \"::1:80\"" + kAddress},
+        UsageError{
             "UnixSocket", {"--admin-listen=unix:/a"}, "--admin-listen is \"unix:/a\"" + kAddress},
-        Mistake{"ControlCharacters", {"--listen=a\nb"}, "--listen is \"a\\nb\"" + kAddress},
-        Mistake{"LongValueIsCut",
-                {"--listen=" + std::string(200, 'a')},
-                "--listen is \"" + std::string(100, 'a') + "...\"" + kAddress},
-        Mistake{"BareNumberAsDuration",
-                {"--drain-timeout=90"},
-                "--drain-timeout is \"90\"" + kShortDuration},
-        Mistake{"NegativeDuration",
-                {"--drain-timeout", "-3s"},
-                "--drain-timeout is \"-3s\"" + kShortDuration},
-        Mistake{"DurationTooLong",
-                {"--drain-timeout=1h1ms"},
-                "--drain-timeout is \"1h1ms\"" + kShortDuration},
-        Mistake{"StalenessLimitTooShort",
-                {"--staleness-limit=999ms"},
-                "--staleness-limit is \"999ms\"; expected a duration from 1s to 24h with its unit, "
-                "such as 90s, 2m or 1h30m."},
-        Mistake{"NumberTooSmall",
-                {"--step-workers=0"},
-                "--step-workers is \"0\"; expected a whole number from 1 to 1024."},
-        Mistake{"NumberNegative",
-                {"--kube-qps", "-5"},
-                "--kube-qps is \"-5\"; expected a whole number from 1 to 100000."},
-        Mistake{"NumberWithText",
-                {"--max-sync-attempts=5x"},
-                "--max-sync-attempts is \"5x\"; expected a whole number from 1 to 100."},
-        Mistake{"NumberTooLargeForAnyInteger",
-                {"--kube-burst=99999999999999999999"},
-                "--kube-burst is \"99999999999999999999\"; expected a whole number from 1 to "
-                "100000."},
-        Mistake{"NamespaceUpperCase",
-                {"--argocd-namespace=ArgoCD"},
-                "--argocd-namespace is \"ArgoCD\"; expected a namespace: " + kNamespace},
-        Mistake{"NamespaceTooLong",
-                {"--stage-namespace=" + std::string(64, 'a')},
-                "--stage-namespace is \"" + std::string(64, 'a') +
-                    "\"; expected a namespace: " + kNamespace},
-        Mistake{"OneOfTheNamespaces",
-                {"--watch-namespaces=a,B,c"},
-                "--watch-namespaces is \"a,B,c\"; expected namespaces separated by commas, or *; "
-                "\"B\" is none: " +
-                    kNamespace},
-        Mistake{"AnEmptyNamespace",
-                {"--watch-namespaces=a,,c"},
-                "--watch-namespaces is \"a,,c\"; expected namespaces separated by commas, or *; "
-                "\"\" is none: " +
-                    kNamespace},
-        Mistake{"StarAmongNamespaces",
-                {"--watch-namespaces=a,*"},
-                "--watch-namespaces is \"a,*\"; expected namespaces, or * alone for all of them."},
-        Mistake{"LogLevel",
-                {"--log-level=warning"},
-                "--log-level is \"warning\"; expected one of debug, info, warn, error."},
-        Mistake{"LogFormat",
-                {"--log-format=xml"},
-                "--log-format is \"xml\"; expected one of json, text."},
-        Mistake{"InitiatorWithControlCharacter",
-                {"--operation-initiator=a\tb"},
-                "--operation-initiator is \"a\\tb\"; expected 1 to 253 printable ASCII "
-                "characters."},
-        Mistake{"NoValueAtTheEnd",
-                {"--port-file"},
-                "--port-file has no value; expected FILE after it, see --help."},
-        Mistake{"NoValueBeforeAnotherFlag",
-                {"--listen", "--context", "a"},
-                "--listen has no value; expected ADDRESS after it, see --help."},
-        Mistake{"EmptyValue",
-                {"--kubeconfig="},
-                "--kubeconfig has no value; expected FILE after it, see --help."},
-        Mistake{"UnknownFlagWithANearName",
-                {"--listn=a:1"},
-                "There is no flag \"--listn\"; did you mean --listen?"},
-        Mistake{"UnknownFlag", {"--frobnicate"}, "There is no flag \"--frobnicate\"; see --help."},
-        Mistake{"UnknownShortFlag", {"-x"}, "There is no flag \"-x\"; see --help."},
-        Mistake{"NotAFlag", {"serve"}, "\"serve\" is not a flag; expected flags only. See --help."},
-        Mistake{"DoubleDash",
-                {"--", "--listen"},
-                "\"--\" and what follows are not taken; expected flags only."}),
-    [](const auto& mistake) { return mistake.param.name; });
+        UsageError{"ControlCharacters", {"--listen=a\nb"}, "--listen is \"a\\nb\"" + kAddress},
+        UsageError{"LongValueIsCut",
+                   {"--listen=" + std::string(200, 'a')},
+                   "--listen is \"" + std::string(100, 'a') + "…\"" + kAddress},
+        UsageError{"BareNumberAsDuration",
+                   {"--drain-timeout=90"},
+                   "--drain-timeout is \"90\"" + kShortDuration},
+        UsageError{"NegativeDuration",
+                   {"--drain-timeout", "-3s"},
+                   "--drain-timeout is \"-3s\"" + kShortDuration},
+        UsageError{"DurationTooLong",
+                   {"--drain-timeout=1h1ms"},
+                   "--drain-timeout is \"1h1ms\"" + kShortDuration},
+        UsageError{
+            "StalenessLimitTooShort",
+            {"--staleness-limit=999ms"},
+            "--staleness-limit is \"999ms\"; expected a duration from 1s to 24h with its unit, "
+            "such as 90s, 2m or 1h30m."},
+        UsageError{"NumberTooSmall",
+                   {"--step-workers=0"},
+                   "--step-workers is \"0\"; expected a whole number from 1 to 1024."},
+        UsageError{"NumberNegative",
+                   {"--kube-qps", "-5"},
+                   "--kube-qps is \"-5\"; expected a whole number from 0 to 100000."},
+        UsageError{"NumberWithText",
+                   {"--max-sync-attempts=5x"},
+                   "--max-sync-attempts is \"5x\"; expected a whole number from 1 to 100."},
+        UsageError{"NumberTooLargeForAnyInteger",
+                   {"--kube-burst=99999999999999999999"},
+                   "--kube-burst is \"99999999999999999999\"; expected a whole number from 1 to "
+                   "100000."},
+        UsageError{"NamespaceUpperCase",
+                   {"--argocd-namespace=ArgoCD"},
+                   "--argocd-namespace is \"ArgoCD\"; expected a namespace: " + kNamespace},
+        UsageError{"NamespaceTooLong",
+                   {"--stage-namespace=" + std::string(64, 'a')},
+                   "--stage-namespace is \"" + std::string(64, 'a') +
+                       "\"; expected a namespace: " + kNamespace},
+        UsageError{
+            "OneOfTheNamespaces",
+            {"--watch-namespaces=a,B,c"},
+            "--watch-namespaces is \"a,B,c\"; expected namespaces separated by commas, or *; "
+            "\"B\" is none: " +
+                kNamespace},
+        UsageError{"AnEmptyNamespace",
+                   {"--watch-namespaces=a,,c"},
+                   "--watch-namespaces is \"a,,c\"; expected namespaces separated by commas, or *; "
+                   "\"\" is none: " +
+                       kNamespace},
+        UsageError{
+            "StarAmongNamespaces",
+            {"--watch-namespaces=a,*"},
+            "--watch-namespaces is \"a,*\"; expected namespaces, or * alone for all of them."},
+        UsageError{"LogLevel",
+                   {"--log-level=warning"},
+                   "--log-level is \"warning\"; expected one of debug, info, warn, error."},
+        UsageError{"LogFormat",
+                   {"--log-format=xml"},
+                   "--log-format is \"xml\"; expected one of json, text."},
+        UsageError{"InitiatorWithControlCharacter",
+                   {"--operation-initiator=a\tb"},
+                   "--operation-initiator is \"a\\tb\"; expected 1 to 253 printable ASCII "
+                   "characters."},
+        UsageError{"NoValueAtTheEnd",
+                   {"--port-file"},
+                   "--port-file has no value; expected FILE after it, see --help."},
+        UsageError{"NoValueBeforeAnotherFlag",
+                   {"--listen", "--context", "a"},
+                   "--listen has no value; expected ADDRESS after it, see --help."},
+        UsageError{"EmptyValue",
+                   {"--kubeconfig="},
+                   "--kubeconfig has no value; expected FILE after it, see --help."},
+        UsageError{"UnknownFlagWithANearName",
+                   {"--listn=a:1"},
+                   "There is no flag \"--listn\"; did you mean --listen?"},
+        UsageError{
+            "UnknownFlag", {"--frobnicate"}, "There is no flag \"--frobnicate\"; see --help."},
+        UsageError{"UnknownShortFlag", {"-x"}, "There is no flag \"-x\"; see --help."},
+        UsageError{
+            "NotAFlag", {"serve"}, "\"serve\" is not a flag; expected flags only. See --help."},
+        UsageError{"DoubleDash",
+                   {"--", "--listen"},
+                   "\"--\" and what follows are not taken; expected flags only."}),
+    [](const auto& usage_error) { return usage_error.param.name; });
 
-TEST(Options, EveryMistakeIsTold) {
+TEST(Options, EveryUsageErrorIsTold) {
   const ParseResult result =
       Parse({"--log-levle=info", "--listen=x", "--kube-qps=none", "stray"},
             In({{"GANTRY_MAX_WAIT", "10"}, {"GANTRY_LOG_FORMAT", "csv"}}), false);
   EXPECT_FALSE(result.options.has_value());
   EXPECT_THAT(
-      result.mistakes,
+      result.usage_errors,
       ElementsAre(HasSubstr("did you mean --log-level?"), HasSubstr("\"stray\""),
                   HasSubstr("--listen is \"x\""), HasSubstr("GANTRY_MAX_WAIT is \"10\""),
                   HasSubstr("--kube-qps is \"none\""), HasSubstr("GANTRY_LOG_FORMAT is \"csv\"")));
@@ -312,7 +317,7 @@ TEST(Options, HelpIsGivenWhateverElseIsWrong) {
   for (const std::string flag : {"--help", "-h"}) {
     const ParseResult result = ParseFlags({"--listen", flag, "--frobnicate"});
     EXPECT_THAT(result.text, HasSubstr("Usage: gantry-server"));
-    EXPECT_THAT(result.mistakes, IsEmpty());
+    EXPECT_THAT(result.usage_errors, IsEmpty());
     EXPECT_FALSE(result.options.has_value());
   }
 }
@@ -329,50 +334,10 @@ TEST(Options, ParseNeverThrowsWhateverIsTyped) {
         "-\n", "--listen==", "[", "{}", "%%"}) {
     const ParseResult result = ParseFlags({argument});
     EXPECT_EQ((result.options ? 1 : 0) + (result.text.empty() ? 0 : 1) +
-                  (result.mistakes.empty() ? 0 : 1),
+                  (result.usage_errors.empty() ? 0 : 1),
               1)
         << argument;
   }
-}
-
-struct DurationCase {
-  std::string text;
-  std::optional<absl::Duration> expected;
-};
-
-TEST(ParseDuration, Table) {
-  const DurationCase table[] = {
-      {"90s", absl::Seconds(90)},
-      {"2m", absl::Minutes(2)},
-      {"1h30m", absl::Minutes(90)},
-      {"1.5h", absl::Minutes(90)},
-      {"500ms", absl::Milliseconds(500)},
-      {"1h0m0.5s", absl::Hours(1) + absl::Milliseconds(500)},
-      {"7us", absl::Microseconds(7)},
-      {"7ns", absl::Nanoseconds(7)},
-      {".5s", absl::Milliseconds(500)},
-      {"0s", absl::ZeroDuration()},
-      {"", std::nullopt},
-      {"0", std::nullopt},
-      {"90", std::nullopt},
-      {"1h30", std::nullopt},
-      {"-1s", std::nullopt},
-      {"+1s", std::nullopt},
-      {"--1s", std::nullopt},
-      {"inf", std::nullopt},
-      {"-inf", std::nullopt},
-      {"s", std::nullopt},
-      {".s", std::nullopt},
-      {"1 s", std::nullopt},
-      {" 1s", std::nullopt},
-      {"1s ", std::nullopt},
-      {"1d", std::nullopt},
-      {"1e3s", std::nullopt},
-      {"0x1s", std::nullopt},
-      {"1S", std::nullopt},
-      {std::string("1s\0", 3), std::nullopt},
-  };
-  for (const DurationCase& c : table) EXPECT_EQ(ParseDuration(c.text), c.expected) << c.text;
 }
 
 struct AddressCase {

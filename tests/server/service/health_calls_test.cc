@@ -58,7 +58,7 @@ class HealthCallsTest : public ServiceTest {
 
 TEST_F(HealthCallsTest, NothingIsToldBeforeTheCachesAreFilled) {
   PutStage("team-a", "prod", Indicator("Healthy"));
-  Judge();
+  Evaluate();
   v1::GetStageHealthRequest with_checks = Of("team-a", "prod");
   with_checks.add_health_checks()->set_uses("argocd-update");
   for (const grpc::Status& status :
@@ -77,10 +77,37 @@ TEST_F(HealthCallsTest, ABadRequestIsToldEvenBeforeTheCachesAreFilled) {
   EXPECT_EQ(Get(Of("", "")).error_code(), grpc::StatusCode::INVALID_ARGUMENT);
 }
 
+// Its bytes are handed over in several pieces, large and small ones.
+TEST_F(HealthCallsTest, AStageOfManyApplicationsIsToldWhole) {
+  nlohmann::json spec = {{"promotion", {{"name", "p1"}, {"phase", "Succeeded"}}},
+                         {"healthChecks", nlohmann::json::array()}};
+  for (int i = 100; i < 200; ++i) {
+    const std::string name = "app-" + std::to_string(i);
+    PutApplication(name, i % 9 == 0 ? "Degraded" : "Healthy");
+    spec["healthChecks"].push_back({{"namespace", "argocd"},
+                                    {"name", name},
+                                    {"promotion", "p1"},
+                                    {"desiredRevisions", nlohmann::json::array()}});
+  }
+  PutStage("team-a", "prod", spec);
+  PutStage("team-a", "test", Indicator("Healthy"));
+  Fill();
+  const health::StageSnapshotPtr snapshot = health_.Find({"team-a", "prod"});
+  ASSERT_GT(snapshot->pieces.size(), 3U);
+  ASSERT_TRUE(Get(Of("team-a", "prod")).ok());
+  EXPECT_EQ(got_.health().SerializeAsString(), snapshot->Health().SerializeAsString());
+  EXPECT_EQ(got_.health().applications_size(), 100);
+  EXPECT_EQ(got_.health().issues_size(), 11);
+  EXPECT_TRUE(got_.has_observed_time());
+  ASSERT_TRUE(List(v1::ListStageHealthRequest()).ok());
+  EXPECT_THAT(Names(), ElementsAre("team-a/prod", "team-a/test"));
+  EXPECT_EQ(listed_.stages(0).SerializeAsString(), snapshot->Health().SerializeAsString());
+}
+
 TEST_F(HealthCallsTest, AnUnknownStageIsNotFound) {
   Fill();
   PutStage("team-a", "prod", Indicator("Healthy"));
-  Judge();
+  Evaluate();
   for (const auto& request : {Of("team-a", "test"), Of("team-b", "prod")}) {
     const grpc::Status status = Get(request);
     EXPECT_EQ(status.error_code(), grpc::StatusCode::NOT_FOUND);
@@ -93,10 +120,10 @@ TEST_F(HealthCallsTest, AnUnknownStageIsNotFound) {
 TEST_F(HealthCallsTest, AStageWhoseRecordWasDeletedIsNotFound) {
   Fill();
   PutStage("team-a", "prod", Indicator("Healthy"));
-  Judge();
+  Evaluate();
   ASSERT_TRUE(Get(Of("team-a", "prod")).ok());
   DeleteStage("team-a", "prod");
-  Judge();
+  Evaluate();
   EXPECT_EQ(Get(Of("team-a", "prod")).error_code(), grpc::StatusCode::NOT_FOUND);
 }
 
@@ -139,7 +166,7 @@ TEST_F(HealthCallsTest, HealthyIsNotSaidOnStaleEvidence) {
   EXPECT_EQ(got_.health().state(), v1::HEALTH_STATE_HEALTHY);
 
   clock_.Advance(testing::WatchedCaches::kLimit + absl::Milliseconds(1));
-  // Neither before nor after it was judged again.
+  // Neither before nor after it was evaluated again.
   for (int i = 0; i < 2; ++i) {
     ASSERT_TRUE(Get(Of("team-a", "prod")).ok());
     EXPECT_TRUE(got_.stale());
@@ -150,11 +177,11 @@ TEST_F(HealthCallsTest, HealthyIsNotSaidOnStaleEvidence) {
     EXPECT_EQ(Observed(listed_.observed_time()), filled);
     ASSERT_EQ(listed_.stages_size(), 1);
     EXPECT_EQ(listed_.stages(0).state(), v1::HEALTH_STATE_UNKNOWN);
-    Judge();
+    Evaluate();
   }
 
   watched_.UpToDate();
-  Judge();
+  Evaluate();
   ASSERT_TRUE(Get(Of("team-a", "prod")).ok());
   EXPECT_FALSE(got_.stale());
   EXPECT_EQ(got_.health().state(), v1::HEALTH_STATE_HEALTHY);
@@ -350,14 +377,14 @@ TEST_F(HealthCallsTest, APageGoesOnWhereTheLastOneEndedWhateverChangedMeanwhile)
   DeleteStage("p", "d");
   DeleteStage("p", "f");
   PutStage("p", "e", Indicator("Healthy"));
-  Judge();
+  Evaluate();
   ASSERT_TRUE(List(request).ok());
   EXPECT_THAT(Names(), ElementsAre("p/e", "p/h"));
   EXPECT_EQ(listed_.next_page_token(), "");
 
   DeleteStage("p", "e");
   DeleteStage("p", "h");
-  Judge();
+  Evaluate();
   ASSERT_TRUE(List(request).ok());
   EXPECT_THAT(Names(), IsEmpty());
   EXPECT_EQ(listed_.next_page_token(), "");

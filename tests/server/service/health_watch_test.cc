@@ -90,7 +90,7 @@ class HealthWatchTest : public ServiceTest {
   void Publish(const std::string& project, const std::string& stage, const std::string& state,
                const std::string& message = "") {
     PutStage(project, stage, Indicator(state, message));
-    Judge();
+    Evaluate();
   }
 };
 
@@ -109,7 +109,7 @@ TEST_F(HealthWatchTest, TellsWhatThereIsThenWhatChanges) {
   Publish("c", "new", "Healthy");
   EXPECT_EQ(watch.Next(), "c/new HEALTHY");
   DeleteStage("a", "test");
-  Judge();
+  Evaluate();
   EXPECT_EQ(watch.Next(), "a/test deleted");
   Publish("a", "test", "Healthy");
   EXPECT_EQ(watch.Next(), "a/test HEALTHY");
@@ -155,10 +155,10 @@ TEST_F(HealthWatchTest, StaleEvidenceIsAChange) {
   Watch watch(*stub_, Of("a", "prod"));
   EXPECT_THAT(watch.UntilSynced(), ElementsAre("a/prod HEALTHY"));
   clock_.Advance(testing::WatchedCaches::kLimit + absl::Seconds(1));
-  Judge();
+  Evaluate();
   EXPECT_EQ(watch.Next(), "a/prod UNKNOWN");
   watched_.UpToDate();
-  Judge();
+  Evaluate();
   EXPECT_EQ(watch.Next(), "a/prod HEALTHY");
 }
 
@@ -228,7 +228,7 @@ TEST_F(HealthWatchTest, AReaderThatDoesNotReadHoldsUpNobody) {
       PutStage("p", absl::StrCat("s", s),
                Indicator("Unhealthy", absl::StrCat(i, std::string(1000, 'x'))));
     }
-    Judge();
+    Evaluate();
   }
   Publish("p", "s", "Healthy");
   EXPECT_EQ(reading.Next(), "p/s HEALTHY");
@@ -303,7 +303,7 @@ TEST_F(HealthWatchTest, AReaderThatDoesNotReadDoesNotHoldUpTheEnd) {
   for (int s = 0; s < 1000; ++s) {
     PutStage("p", absl::StrCat("s", s), Indicator("Unhealthy", std::string(1000, 'x')));
   }
-  Judge();
+  Evaluate();
   server_->Shutdown(absl::ZeroDuration());
   EXPECT_EQ(watch.Finish().error_code(), grpc::StatusCode::UNAVAILABLE);
 }

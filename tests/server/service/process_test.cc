@@ -168,7 +168,9 @@ TEST_F(ProcessTest, ServesUntilASignalAndLeavesNothingBehind) {
     ASSERT_TRUE(ready);
     EXPECT_EQ(ready->status, 503);
     EXPECT_THAT(ready->body, AllOf(HasSubstr("[+]serving ok\n"),
-                                   HasSubstr("[-]caches-synced failed: the first list of ")));
+                                   HasSubstr("[-]caches-synced failed: the first list of "),
+                                   HasSubstr("[-]stages-evaluated failed: the health of the Stages "
+                                             "is not evaluated yet\n")));
     const auto metrics = admin.Get("/metrics");
     ASSERT_TRUE(metrics);
     EXPECT_EQ(metrics->status, 200);

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "base/text.h"
 #include "server/kubernetes/api/error.h"
 #include "tests/server/service/service_fixture.h"
 
@@ -66,7 +67,7 @@ TEST_F(ReportTest, AReportMakesTheStageKnown) {
   EXPECT_EQ(Spec().at("promotion").at("reported"), true);
 
   // Known here at once, whatever the watch does.
-  Judge();
+  Evaluate();
   const health::StageSnapshotPtr snapshot = health_.Find({"team-a", "prod"});
   ASSERT_NE(snapshot, nullptr);
   EXPECT_EQ(snapshot->state, v1::HEALTH_STATE_UNKNOWN);
@@ -90,7 +91,7 @@ TEST_F(ReportTest, AReportOnAPromotionThatIsNotCurrentChangesNothing) {
   promotion_.set_phase(v1::PROMOTION_PHASE_FAILED);
   ASSERT_TRUE(Report(promotion_).ok());
   EXPECT_EQ(Spec(), before);
-  EXPECT_EQ(kubernetes_.Count("update", "stagehealths"), 0u);
+  EXPECT_EQ(kubernetes_.Count("patch", "stagehealths"), 0u);
 }
 
 TEST_F(ReportTest, AnIndicatorIsSetReplacedAndRemoved) {
@@ -102,9 +103,8 @@ TEST_F(ReportTest, AnIndicatorIsSetReplacedAndRemoved) {
   EXPECT_EQ(Spec().at("indicators")[0].at("state"), "Unhealthy");
   EXPECT_EQ(Spec().at("indicators")[0].at("message"), "3 of 9 failed");
   EXPECT_EQ(Spec().at("indicators")[0].at("expireTime"),
-            absl::FormatTime("%Y-%m-%dT%H:%M:%SZ", clock_.Now() + absl::Seconds(90),
-                             absl::UTCTimeZone()));
-  Judge();
+            base::UtcTime(clock_.Now() + absl::Seconds(90)));
+  Evaluate();
   EXPECT_EQ(health_.Find({"team-a", "prod"})->state, v1::HEALTH_STATE_UNHEALTHY);
 
   indicator_.set_state(v1::HEALTH_STATE_HEALTHY);
@@ -114,7 +114,7 @@ TEST_F(ReportTest, AnIndicatorIsSetReplacedAndRemoved) {
   ASSERT_THAT(Spec().at("indicators"), SizeIs(1));
   EXPECT_EQ(Spec().at("indicators")[0].at("state"), "Healthy");
   EXPECT_EQ(Spec().at("indicators")[0].count("expireTime"), 0u);
-  Judge();
+  Evaluate();
   EXPECT_EQ(health_.Find({"team-a", "prod"})->state, v1::HEALTH_STATE_HEALTHY);
 
   indicator_.set_state(v1::HEALTH_STATE_UNSPECIFIED);
@@ -132,7 +132,7 @@ TEST_F(ReportTest, OneIndicatorTooManyIsRefusedUntilAnotherIsRemoved) {
   const grpc::Status refused = Report(indicator_);
   EXPECT_EQ(refused.error_code(), grpc::StatusCode::RESOURCE_EXHAUSTED);
   EXPECT_THAT(refused.error_message(), HasSubstr("team-a/prod has 100 indicators"));
-  EXPECT_EQ(kubernetes_.Count("update", "stagehealths"), 0u);
+  EXPECT_EQ(kubernetes_.Count("patch", "stagehealths"), 0u);
   v1::ReportIndicatorRequest removal = indicator_;
   removal.set_name("i1");
   removal.set_state(v1::HEALTH_STATE_UNSPECIFIED);
@@ -149,7 +149,7 @@ TEST_F(ReportTest, RemovingWhatIsNotThereIsNoErrorAndCreatesNothing) {
   const nlohmann::json before = Spec();
   ASSERT_TRUE(Report(indicator_).ok());
   EXPECT_EQ(Spec(), before);
-  EXPECT_EQ(kubernetes_.Count("update", "stagehealths"), 0u);
+  EXPECT_EQ(kubernetes_.Count("patch", "stagehealths"), 0u);
 }
 
 TEST_F(ReportTest, WhoeverWasFasterIsRespected) {
@@ -157,7 +157,7 @@ TEST_F(ReportTest, WhoeverWasFasterIsRespected) {
   // Somebody else adds an indicator between the read and the write, twice.
   int conflicts = 2;
   before_ = [&](const testing::FakeKubernetes::Call& call) {
-    if (call.verb == "update" && conflicts > 0) {
+    if (call.Is("patch", "stagehealths") && conflicts > 0) {
       nlohmann::json object = kubernetes_.Read("stagehealths", kNamespace, "team-a.prod");
       object["spec"]["indicators"].push_back(
           {{"name", "other-" + std::to_string(conflicts--)}, {"state", "Healthy"}});
@@ -192,7 +192,7 @@ TEST_F(ReportTest, TwoWhoCreateTheRecordAtOnceBothSucceed) {
 TEST_F(ReportTest, ARecordThatIsAlwaysContendedIsUnavailable) {
   ASSERT_TRUE(Report(promotion_).ok());
   before_ = [](const testing::FakeKubernetes::Call& call) {
-    return call.verb == "update"
+    return call.Is("patch", "stagehealths")
                ? kubernetes::MakeError(
                      {.kind = kubernetes::ErrorKind::kConflict, .http_status = 409}, "conflict")
                : absl::OkStatus();

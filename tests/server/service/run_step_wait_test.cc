@@ -83,12 +83,12 @@ class PendingStep {
 class WaitTest : public ServiceTest {
  protected:
   explicit WaitTest(const ServiceSetup& setup = {}) : ServiceTest(setup) {
-    timer_ = std::thread([this] { parked_.Run(timer_context_); });
+    timer_ = std::thread([this] { pending_.Run(timer_context_); });
     watched_.Sync();
     // Each promotion waits for the Application of its name until the test says otherwise, or the
     // Application has.
     behaviour_ = [this](const steps::StepCall& call, base::Context&) -> RunResult {
-      const std::string promotion = call.request.promotion();
+      const std::string promotion = call.request->promotion();
       looks_.Add(promotion);
       const auto application =
           watched_.caches.applications.Find(argocd::ApplicationName{"argocd", promotion});
@@ -103,8 +103,8 @@ class WaitTest : public ServiceTest {
     timer_.join();
   }
 
-  void WaitUntilParked(std::size_t count) const {
-    while (parked_.size() != count) std::this_thread::yield();
+  void WaitUntilPending(std::size_t count) const {
+    while (pending_.size() != count) std::this_thread::yield();
   }
   // How often each promotion was looked at.
   std::map<std::string, int> Looks() {
@@ -121,18 +121,18 @@ class WaitTest : public ServiceTest {
 TEST_F(WaitTest, AChangeOfItsApplicationWakesACallAndNoOther) {
   PendingStep shop(*stub_, WaitingRequest("shop"));
   PendingStep cart(*stub_, WaitingRequest("cart"));
-  WaitUntilParked(2);
+  WaitUntilPending(2);
   PutApplication("mail", "Healthy");
   PutApplication("shop", "Healthy");
   ASSERT_TRUE(shop.Wait().ok()) << shop.Wait().error_message();
   EXPECT_EQ(shop.response().status(), v1::STEP_STATUS_SUCCEEDED);
-  EXPECT_EQ(parked_.size(), 1u);
+  EXPECT_EQ(pending_.size(), 1u);
   EXPECT_EQ(Looks(), (std::map<std::string, int>{{"cart", 1}, {"shop", 2}}));
 
-  // A change that does not end it parks it again.
+  // A change that does not end it makes it pending again.
   PutApplication("cart", "Progressing");
   looks_.WaitFor(4);
-  WaitUntilParked(1);
+  WaitUntilPending(1);
   PutApplication("cart", "Healthy");
   ASSERT_TRUE(cart.Wait().ok());
   EXPECT_EQ(cart.response().status(), v1::STEP_STATUS_SUCCEEDED);
@@ -149,7 +149,7 @@ TEST_F(WaitTest, TheEndOfItsApplicationWakesACall) {
     return response;
   };
   PendingStep call(*stub_, WaitingRequest());
-  WaitUntilParked(1);
+  WaitUntilPending(1);
   watched_.DeleteApplication({{"metadata",
                                {{"name", "shop"},
                                 {"namespace", "argocd"},
@@ -168,10 +168,10 @@ TEST_F(WaitTest, AChangeOfItsStageWakesACall) {
     return response;
   };
   PendingStep call(*stub_, WaitingRequest());
-  WaitUntilParked(1);
+  WaitUntilPending(1);
   superseded = true;
   PutStage("team-a", "test", Indicator("Healthy"));
-  EXPECT_EQ(parked_.size(), 1u);
+  EXPECT_EQ(pending_.size(), 1u);
   PutStage("team-a", "prod", Indicator("Healthy"));
   ASSERT_TRUE(call.Wait().ok());
   EXPECT_EQ(call.response().status(), v1::STEP_STATUS_ABORTED);
@@ -183,7 +183,7 @@ TEST_F(WaitTest, AReportByAnotherCallWakesACall) {
     return superseded ? Succeeded() : Running("shop");
   };
   PendingStep call(*stub_, WaitingRequest());
-  WaitUntilParked(1);
+  WaitUntilPending(1);
   superseded = true;
   v1::ReportPromotionRequest report;
   report.set_project("team-a");
@@ -206,7 +206,7 @@ TEST_F(WaitTest, WhenTheWaitIsOverItIsAnsweredWithWhatIsKnown) {
   EXPECT_EQ(call.response().retry_after().seconds(), 5);
   ASSERT_THAT(call.response().applications(), SizeIs(1));
   EXPECT_EQ(Looks(), (std::map<std::string, int>{{"shop", 1}}));
-  EXPECT_EQ(parked_.size(), 0u);
+  EXPECT_EQ(pending_.size(), 0u);
 }
 
 TEST_F(WaitTest, WithoutAWaitItIsAnsweredAtOnce) {
@@ -246,8 +246,8 @@ TEST_F(WaitTest, OtherVerdictsAreNotWaitedFor) {
 TEST_F(WaitTest, TheNextLookKnowsTheAnswerToTheLastOne) {
   std::vector<std::string> seen;
   behaviour_ = [&](const steps::StepCall& call, base::Context&) -> RunResult {
-    const auto& fields = call.request.previous_output().fields();
-    seen.push_back(fields.count("n") == 0 ? "none" : fields.at("n").string_value());
+    const nlohmann::json& output = call.previous_output;
+    seen.push_back(output.value("n", "none"));
     v1::RunStepResponse response =
         seen.size() < 3 ? Running("shop", absl::Milliseconds(1)) : Succeeded();
     (*response.mutable_output()->mutable_fields())["n"].set_string_value(
@@ -331,7 +331,7 @@ TEST_F(WaitTest, AnErrorOfALaterLookIsTheAnswer) {
     return base::WithErrorInfo(absl::UnavailableError("connection refused"), info);
   };
   PendingStep call(*stub_, WaitingRequest());
-  WaitUntilParked(1);
+  WaitUntilPending(1);
   PutApplication("shop", "Healthy");
   EXPECT_EQ(call.Wait().error_code(), grpc::StatusCode::UNAVAILABLE);
   EXPECT_EQ(ErrorOf(call.Wait()).reason, "gantry.dev/KUBERNETES_UNREACHABLE");
@@ -340,10 +340,10 @@ TEST_F(WaitTest, AnErrorOfALaterLookIsTheAnswer) {
 TEST_F(WaitTest, ACallerThatGoesLeavesNothingBehind) {
   {
     PendingStep call(*stub_, WaitingRequest("shop"));
-    WaitUntilParked(1);
+    WaitUntilPending(1);
     call.Cancel();
     EXPECT_EQ(call.Wait().error_code(), grpc::StatusCode::CANCELLED);
-    WaitUntilParked(0);
+    WaitUntilPending(0);
   }
   PutApplication("shop", "Healthy");
   const auto lines = LogLines();
@@ -356,7 +356,7 @@ TEST_F(WaitTest, ACallerThatGoesLeavesNothingBehind) {
 TEST_F(WaitTest, TheDeadlineOfTheCallEndsTheWait) {
   PendingStep call(*stub_, WaitingRequest("shop"), std::chrono::milliseconds(300));
   EXPECT_EQ(call.Wait().error_code(), grpc::StatusCode::DEADLINE_EXCEEDED);
-  WaitUntilParked(0);
+  WaitUntilPending(0);
   server_->Shutdown(absl::Hours(1));
   // By the server's clock the caller may have gone just before its deadline.
   EXPECT_THAT(step_ends_.WaitFor(1),
@@ -370,18 +370,18 @@ TEST_F(WaitTest, AConnectionThatBreaksLeavesNothingBehind) {
   for (int i = 0; i < 10; ++i) {
     calls.push_back(std::make_unique<PendingStep>(*stub, WaitingRequest(absl::StrCat("a", i))));
   }
-  WaitUntilParked(10);
+  WaitUntilPending(10);
   calls.clear();
   stub.reset();
   channel.reset();
-  WaitUntilParked(0);
+  WaitUntilPending(0);
   EXPECT_TRUE(RunStep(GoodRequest()).ok());
 }
 
 TEST_F(WaitTest, DrainingAnswersWhoWaitsWithWhatIsKnown) {
   PendingStep shop(*stub_, WaitingRequest("shop"));
   PendingStep cart(*stub_, WaitingRequest("cart"));
-  WaitUntilParked(2);
+  WaitUntilPending(2);
   server_->Shutdown(absl::Hours(1));
   for (PendingStep* call : {&shop, &cart}) {
     ASSERT_TRUE(call->Wait().ok()) << call->Wait().error_message();
@@ -424,7 +424,7 @@ TEST_F(OneWorkerTest, AHundredWaitAndOthersAreServed) {
   for (int i = 0; i < kCalls; ++i) {
     calls.push_back(std::make_unique<PendingStep>(*stub_, WaitingRequest(absl::StrCat("a", i))));
   }
-  WaitUntilParked(kCalls);
+  WaitUntilPending(kCalls);
   for (int i = 0; i < 10; ++i) EXPECT_TRUE(RunStep(GoodRequest()).ok());
   // All at once: more than the queue takes, but they were admitted.
   for (int i = 0; i < kCalls; ++i) PutApplication(absl::StrCat("a", i), "Healthy");
@@ -432,7 +432,7 @@ TEST_F(OneWorkerTest, AHundredWaitAndOthersAreServed) {
     ASSERT_TRUE(call->Wait().ok()) << call->Wait().error_message();
     EXPECT_EQ(call->response().status(), v1::STEP_STATUS_SUCCEEDED);
   }
-  EXPECT_EQ(parked_.size(), 0u);
+  EXPECT_EQ(pending_.size(), 0u);
 }
 
 class SmallQueueTest : public WaitTest {
@@ -448,14 +448,14 @@ class SmallQueueTest : public WaitTest {
 
 TEST_F(SmallQueueTest, AFullQueueDoesNotEndWhoWaits) {
   PendingStep first(*stub_, WaitingRequest("shop"));
-  WaitUntilParked(1);
+  WaitUntilPending(1);
   PendingStep second(*stub_, WaitingRequest("cart"));
-  WaitUntilParked(2);
+  WaitUntilPending(2);
   Event begun;
   Event release;
   const Behaviour by_application = behaviour_;
   behaviour_ = [&](const steps::StepCall& call, base::Context& context) -> RunResult {
-    if (call.request.promotion() != "block") return by_application(call, context);
+    if (call.request->promotion() != "block") return by_application(call, context);
     begun.Set();
     release.Wait();
     return Succeeded();
@@ -506,7 +506,7 @@ TEST_F(RaceTest, WakingMayRaceWithCancellationAndTheEndOfTheWait) {
     }
     calls.clear();
   }
-  WaitUntilParked(0);
+  WaitUntilPending(0);
   EXPECT_TRUE(RunStep(GoodRequest()).ok());
 }
 
@@ -532,7 +532,7 @@ TEST_F(WaitTest, StoppingMayRaceWithWaiting) {
           << "call " << i << " was not begun";
     }
   }
-  EXPECT_EQ(parked_.size(), 0u);
+  EXPECT_EQ(pending_.size(), 0u);
 }
 
 }  // namespace

@@ -29,7 +29,8 @@
 #include "server/service/promotion_step_service.h"
 #include "server/service/server.h"
 #include "server/stages/stage_store.h"
-#include "server/steps/parked_calls.h"
+#include "server/steps/config/struct_json.h"
+#include "server/steps/pending_calls.h"
 #include "tests/fakes/fake_clock.h"
 #include "tests/fakes/fake_kubernetes.h"
 #include "tests/fakes/watched_caches.h"
@@ -45,16 +46,47 @@ inline v1::RunStepResponse Succeeded() {
   return response;
 }
 
-class FakeRunner final : public steps::StepRunner {
+// A kind of step in name only: FakeRunner does not parse its configurations.
+class FakeKind final : public steps::StepKind {
  public:
-  explicit FakeRunner(const Behaviour& behaviour) : behaviour_(behaviour) {}
   std::string_view uses() const override { return "fake"; }
   std::string_view description() const override { return "Does what a test says."; }
   std::string_view config_schema() const override {
     return R"({"type": "object", "properties": {"apps": {"minItems": 1}}})";
   }
-  RunResult Run(const steps::StepCall& call, base::Context& context) override {
-    return behaviour_(call, context);
+  bool changes_applications() const override { return true; }
+  Parsed Parse(const nlohmann::json&) const override { return {}; }
+};
+
+// Does what a test says, and waits for the Applications of the response. A retry of another length
+// than a RUNNING step's usual one is due by the clock.
+class FakeRunner final : public steps::StepRunner {
+ public:
+  explicit FakeRunner(const Behaviour& behaviour) : behaviour_(behaviour) {}
+
+  steps::BegunStep Begin(const steps::StepKind&, const v1::RunStepRequest& request,
+                         std::string caller, observability::Logger log) const override {
+    steps::BegunStep begun;
+    begun.call.request = &request;
+    begun.call.caller = std::move(caller);
+    begun.call.log = std::move(log);
+    begun.call.previous_output = steps::ToJson(request.previous_output());
+    return begun;
+  }
+
+  absl::StatusOr<steps::StepResult> Run(const steps::StepCall& call,
+                                        base::Context& context) override {
+    RunResult response = behaviour_(call, context);
+    if (!response.ok()) return response.status();
+    steps::StepResult result;
+    for (const v1::ApplicationOutcome& outcome : response->applications()) {
+      result.wake_on.applications.push_back({outcome.namespace_(), outcome.name()});
+    }
+    const absl::Duration retry = absl::Seconds(response->retry_after().seconds()) +
+                                 absl::Nanoseconds(response->retry_after().nanos());
+    if (retry != absl::Seconds(5)) result.wake_on.due = retry;
+    result.response = *std::move(response);
+    return result;
   }
 
  private:
@@ -200,8 +232,8 @@ struct ServiceSetup {
 };
 
 // The service over a real connection, wired as the program does it, on a fake API server. The
-// caches are empty and not filled, nothing is judged but by Judge(), and no time wakes a parked
-// call.
+// caches are empty and not filled, nothing is evaluated but by Evaluate(), and no time wakes a
+// parked call.
 class ServiceTest : public ::testing::Test {
  protected:
   static constexpr const char* kNamespace = "gantry";
@@ -211,17 +243,17 @@ class ServiceTest : public ::testing::Test {
     cache::Caches& caches = watched_.caches;
     caches.applications.SetListener([this](const argocd::ApplicationName& name) {
       health_.ApplicationChanged(name);
-      parked_.ApplicationChanged(name);
+      pending_.ApplicationChanged(name);
     });
     caches.stages.SetListener([this](const cache::StageName& name) {
       health_.StageChanged(name);
-      parked_.StageChanged(name);
+      pending_.StageChanged(name);
     });
     caches.freshness.SetListener([this] { health_.FreshnessChanged(); });
     stages_.SetListener([this](const stages::StoredStage& stage) {
       cache::PutOwnWrite(watched_.caches.stages, stage);
     });
-    registry_.Add(std::make_unique<FakeRunner>(behaviour_));
+    kinds_.Add(std::make_unique<FakeKind>());
     service_.emplace(Dependencies(), setup.limits,
                      observability::MakeLogger(observability::LogFormat::kJson,
                                                observability::LogLevel::kDebug, log_));
@@ -236,15 +268,17 @@ class ServiceTest : public ::testing::Test {
   }
 
   PromotionStepServiceImpl::Dependencies Dependencies() {
-    return {registry_, workers_, parked_,
-            stages_,   health_,  clock_,
-            random_,   sleeper_, [this](const StepEnd& end) { step_ends_.Add(Describe(end)); }};
+    return {kinds_,   runner_,
+            workers_, pending_,
+            stages_,  health_,
+            clock_,   random_,
+            sleeper_, [this](const StepEnd& end) { step_ends_.Add(Describe(end)); }};
   }
 
   static std::string Describe(const StepEnd& end) {
     return end.request.promotion() + ": " +
-           (end.answer != nullptr ? v1::StepStatus_Name(end.answer->status())
-                                  : absl::StatusCodeToString(end.error.code()));
+           (end.response != nullptr ? v1::StepStatus_Name(end.response->status())
+                                    : absl::StatusCodeToString(end.error.code()));
   }
 
   // A connection of its own.
@@ -316,9 +350,9 @@ class ServiceTest : public ::testing::Test {
   // All watches have brought everything.
   void Fill() {
     watched_.Sync();
-    Judge();
+    Evaluate();
   }
-  void Judge() { health_.JudgeDue(); }
+  void Evaluate() { health_.EvaluateDue(); }
 
   // Shut down first, so that no call still writes.
   std::vector<nlohmann::json> LogLines() {
@@ -339,10 +373,11 @@ class ServiceTest : public ::testing::Test {
   testing::WatchedCaches watched_{{}, clock_};
   int version_ = 1000;
   health::HealthCache health_{{watched_.caches, clock_, {}}};
-  steps::ParkedCalls parked_{watched_.caches};
+  steps::PendingCalls pending_{watched_.caches};
   stages::StageStore stages_{kubernetes_, kNamespace};
   Results<std::string> step_ends_;
-  steps::StepRegistry registry_;
+  steps::StepKinds kinds_;
+  FakeRunner runner_{behaviour_};
   base::WorkerPool workers_;
   std::optional<PromotionStepServiceImpl> service_;
   std::unique_ptr<Server> server_;

@@ -32,7 +32,7 @@ TEST_F(ServiceTest, HandsTheRequestToItsRunnerAndTheVerdictBack) {
   v1::RunStepRequest seen;
   std::string caller;
   behaviour_ = [&](const steps::StepCall& call, base::Context&) {
-    seen = call.request;
+    seen = *call.request;
     caller = call.caller;
     v1::RunStepResponse response;
     response.set_status(v1::STEP_STATUS_RUNNING);
@@ -57,7 +57,7 @@ TEST_F(ServiceTest, HandsTheRequestToItsRunnerAndTheVerdictBack) {
 TEST_F(ServiceTest, AStepWithoutANameIsNamedByItsKind) {
   std::string step;
   behaviour_ = [&](const steps::StepCall& call, base::Context&) {
-    step = call.request.step();
+    step = call.request->step();
     return Succeeded();
   };
   v1::RunStepRequest request = GoodRequest();
@@ -69,7 +69,7 @@ TEST_F(ServiceTest, AStepWithoutANameIsNamedByItsKind) {
 TEST_F(ServiceTest, ALargeConfigurationPasses) {
   std::size_t size = 0;
   behaviour_ = [&](const steps::StepCall& call, base::Context&) {
-    size = call.request.config().fields().at("a").string_value().size();
+    size = call.request->config().fields().at("a").string_value().size();
     return Succeeded();
   };
   v1::RunStepRequest request = GoodRequest();
@@ -454,7 +454,7 @@ TEST_F(ServiceTest, BytesThatAreNoMessageAreToldByEveryMethod) {
 TEST_F(ServiceTest, EveryMethodSendsTheRequestIdBack) {
   Fill();
   PutStage("team-a", "prod", Indicator("Healthy"));
-  Judge();
+  Evaluate();
   const auto id_of = [](const grpc::ClientContext& context) {
     const auto found = context.GetServerInitialMetadata().find("x-request-id");
     return found == context.GetServerInitialMetadata().end()

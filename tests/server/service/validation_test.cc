@@ -84,7 +84,7 @@ INSTANTIATE_TEST_SUITE_P(
         ValidationCase{"ProjectOf64", [](R r) { r.set_project(std::string(64, 'a')); }, "project",
                        "1 to 63 lower-case letters"},
         ValidationCase{"LongValueIsCut", [](R r) { r.set_project(std::string(1000, 'A')); },
-                       "project", "AAA...\""},
+                       "project", "AAA…\""},
         ValidationCase{"NoStage", [](R r) { r.clear_stage(); }, "stage",
                        "is required; expected a DNS"},
         ValidationCase{"StageWithDots", [](R r) { r.set_stage("prod.eu.1"); }, "", ""},

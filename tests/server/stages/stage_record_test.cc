@@ -4,7 +4,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "server/kubernetes/api/json_text.h"
 #include "server/stages/enum_names.h"
+#include "server/stages/stage_record_json.h"
 
 namespace gantry::stages {
 namespace {
@@ -66,38 +68,39 @@ StageRecord FullRecord() {
   return record;
 }
 
-TEST(RecordFromSpecTest, ReadsWhatWasWritten) {
-  nlohmann::json spec;
-  WriteRecordToSpec(FullRecord(), spec);
-  const absl::StatusOr<StageRecord> read = RecordFromSpec(spec);
+absl::StatusOr<StageRecord> Read(const nlohmann::json& spec) {
+  return ReadRecord(kubernetes::JsonText(spec.dump()).padded());
+}
+
+TEST(ReadRecordTest, ReadsWhatWasWritten) {
+  const absl::StatusOr<StageRecord> read = Read(WriteRecord(FullRecord()));
   ASSERT_TRUE(read.ok()) << read.status();
   EXPECT_EQ(*read, FullRecord());
 }
 
-TEST(RecordFromSpecTest, KeepsFieldsOfNewerVersions) {
+TEST(ReadRecordTest, KeepsFieldsOfNewerVersions) {
   nlohmann::json spec = {{"newField", {1, 2}}, {"stage", "old"}};
-  WriteRecordToSpec(FullRecord(), spec);
+  spec.merge_patch(WriteRecord(FullRecord()));
   EXPECT_EQ(spec["newField"], nlohmann::json({1, 2}));
   EXPECT_EQ(spec["stage"], "prod");
 }
 
-TEST(RecordFromSpecTest, AnEmptySpecIsAnEmptyRecord) {
-  const absl::StatusOr<StageRecord> read = RecordFromSpec(nlohmann::json::object());
+TEST(ReadRecordTest, AnEmptySpecIsAnEmptyRecord) {
+  const absl::StatusOr<StageRecord> read = Read(nlohmann::json::object());
   ASSERT_TRUE(read.ok()) << read.status();
   EXPECT_EQ(*read, StageRecord());
 }
 
-TEST(RecordFromSpecTest, AnIndicatorOfAnOlderVersionHasNoReportTime) {
-  const auto read = RecordFromSpec({{"indicators", {{{"name", "canary"}, {"state", "Healthy"}}}}});
+TEST(ReadRecordTest, AnIndicatorOfAnOlderVersionHasNoReportTime) {
+  const auto read = Read({{"indicators", {{{"name", "canary"}, {"state", "Healthy"}}}}});
   ASSERT_TRUE(read.ok()) << read.status();
   EXPECT_EQ(read->indicators[0].report_time, absl::UnixEpoch());
-  nlohmann::json spec;
-  WriteRecordToSpec(*read, spec);
+  const nlohmann::json spec = WriteRecord(*read);
   EXPECT_FALSE(spec["indicators"][0].contains("reportTime"));
 }
 
-TEST(RecordFromSpecTest, AReasonOfANewerVersionDoesNotMatter) {
-  const auto read = RecordFromSpec({{"steps", {{{"name", "a"}, {"reason", "Invented"}}}}});
+TEST(ReadRecordTest, AReasonOfANewerVersionDoesNotMatter) {
+  const auto read = Read({{"steps", {{{"name", "a"}, {"reason", "Invented"}}}}});
   ASSERT_TRUE(read.ok()) << read.status();
   EXPECT_EQ(read->steps[0].reason, v1::STEP_REASON_UNSPECIFIED);
 }
@@ -111,7 +114,7 @@ struct MalformedSpec {
 class MalformedSpecTest : public ::testing::TestWithParam<MalformedSpec> {};
 
 TEST_P(MalformedSpecTest, IsRefused) {
-  const absl::StatusOr<StageRecord> read = RecordFromSpec(GetParam().spec);
+  const absl::StatusOr<StageRecord> read = Read(GetParam().spec);
   ASSERT_FALSE(read.ok());
   EXPECT_EQ(read.status().code(), absl::StatusCode::kInvalidArgument);
   EXPECT_THAT(std::string(read.status().message()), HasSubstr(GetParam().error));
@@ -349,8 +352,8 @@ TEST(ReportPromotionTest, WhatWentWrongAsAWholeStaysSoWhateverStepsAnswer) {
   EXPECT_EQ(record.promotion.phase, kPhaseSucceeded);
 }
 
-TEST(RecordFromSpecTest, BringsOrderIntoWhatOthersWrote) {
-  const auto record = RecordFromSpec(nlohmann::json::parse(R"({
+TEST(ReadRecordTest, BringsOrderIntoWhatOthersWrote) {
+  const auto record = Read(nlohmann::json::parse(R"({
       "promotion": {"name": "", "phase": "Running"},
       "healthChecks": [{"namespace": "argocd", "name": "b"},
                        {"namespace": "argocd", "name": "a", "promotion": "p1"},
@@ -421,9 +424,7 @@ TEST(ReportIndicatorTest, NeverExpiresBeforeItsTtl) {
     ReportIndicator(record, "load", v1::HEALTH_STATE_HEALTHY, "", c.ttl, kNow + c.since);
     EXPECT_EQ(record.indicators[0].expire_time, c.expire_time) << c.name;
     EXPECT_EQ(record.indicators[0].report_time, kNow) << c.name;
-    nlohmann::json spec;
-    WriteRecordToSpec(record, spec);
-    const absl::StatusOr<StageRecord> read = RecordFromSpec(spec);
+    const absl::StatusOr<StageRecord> read = Read(WriteRecord(record));
     ASSERT_TRUE(read.ok()) << c.name << read.status();
     EXPECT_EQ(*read, record) << c.name;
   }
@@ -476,7 +477,7 @@ TEST(AttemptsTest, AStepStartsCountingAfterTheOthersOfItsPromotion) {
     const char* step;
     const char* config_hash;
     ApplicationName name;
-    argocd::AttemptRecord expected;
+    AttemptRecord expected;
   } const cases[] = {
       {"p1", "a", "h", kApp, {.last = 2, .done = true, .others = 3}},
       {"p1", "b", "h", kApp, {.earlier = 2, .last = 3, .others = 2}},

@@ -6,6 +6,7 @@
 
 #include <string>
 
+#include "server/kubernetes/api/json_text.h"
 #include "server/stages/stage_record.h"
 
 namespace gantry::stages {
@@ -17,6 +18,10 @@ using ::testing::SizeIs;
 const absl::Time kStatusNow = absl::FromUnixMillis(1'700'000'000'500);
 const absl::Time kNowSecond = absl::FromUnixSeconds(1'700'000'000);
 const absl::Time kLater = kStatusNow + absl::Minutes(1);
+
+StageStatus ReadJson(const json& status) {
+  return ReadStatus(kubernetes::JsonText(status.dump()).padded());
+}
 
 v1::StageHealth Health(v1::HealthState state, v1::HealthState application) {
   v1::StageHealth health;
@@ -32,12 +37,12 @@ v1::StageHealth Health(v1::HealthState state, v1::HealthState application) {
 TEST(StageStatusTest, IsReadAsItWasWritten) {
   const StageStatus status = NextStatus(
       Health(v1::HEALTH_STATE_UNHEALTHY, v1::HEALTH_STATE_UNKNOWN), StageStatus(), kStatusNow);
-  EXPECT_EQ(ToJson(status), json::parse(R"({
+  EXPECT_EQ(WriteStatus(status), json::parse(R"({
       "state": "Unhealthy", "issues": ["an issue"], "transitionTime": "2023-11-14T22:13:20Z",
       "applications": [{"namespace": "argocd", "name": "web", "state": "Unknown",
                         "since": "2023-11-14T22:13:20Z"}]})"));
-  EXPECT_EQ(StatusFromJson(ToJson(status)), status);
-  EXPECT_EQ(StatusFromJson(json::object()), StageStatus());
+  EXPECT_EQ(ReadJson(WriteStatus(status)), status);
+  EXPECT_EQ(ReadJson(json::object()), StageStatus());
 }
 
 TEST(StageStatusTest, TheTransitionMovesWithTheStateAlone) {
@@ -86,10 +91,9 @@ TEST(StageStatusTest, WhatIsNotAsThisProgramWritesItCountsAsAbsent) {
         R"({"state": "Wonderful", "issues": [7, null]})", R"({"transitionTime": "yesterday"})",
         R"({"transitionTime": "infinite-future"})", R"({"transitionTime": "infinite-past"})",
         R"({"transitionTime": 7})"}) {
-    EXPECT_EQ(StatusFromJson(json::parse(text)), StageStatus()) << text;
+    EXPECT_EQ(ReadJson(json::parse(text)), StageStatus()) << text;
   }
-  const StageStatus status =
-      StatusFromJson(json::parse(R"({"applications": [7, {}, {"name": 7}]})"));
+  const StageStatus status = ReadJson(json::parse(R"({"applications": [7, {}, {"name": 7}]})"));
   ASSERT_THAT(status.applications, SizeIs(3));
   for (const auto& application : status.applications) {
     EXPECT_EQ(application, StageStatus::Application());

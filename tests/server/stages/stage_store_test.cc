@@ -25,6 +25,15 @@ class StageStoreTest : public ::testing::Test {
     return *stage;
   }
 
+  SaveOutcome Save(StoredStage& stage) {
+    const absl::StatusOr<SaveOutcome> outcome = store_.Save(stage, context_);
+    EXPECT_TRUE(outcome.ok()) << outcome.status();
+    return outcome.ok() ? *outcome : SaveOutcome::kConflict;
+  }
+  nlohmann::json Stored() {
+    return kubernetes_.Read("stagehealths", "gantry-system", "shop.prod.eu");
+  }
+
   FakeKubernetes kubernetes_;
   StageStore store_{kubernetes_, "gantry-system"};
   base::Context context_;
@@ -40,7 +49,7 @@ TEST_F(StageStoreTest, AStageWithoutResourceIsAnEmptyRecord) {
 TEST_F(StageStoreTest, CreatesTheResourceAndReadsItBack) {
   StoredStage stage = Load();
   MakeCurrent(stage.record, "p1");
-  ASSERT_TRUE(store_.Save(stage, context_).ok());
+  ASSERT_EQ(Save(stage), SaveOutcome::kSaved);
   EXPECT_EQ(Load().record, stage.record);
 
   const nlohmann::json object = kubernetes_.Read("stagehealths", "gantry-system", "shop.prod.eu");
@@ -54,21 +63,96 @@ TEST_F(StageStoreTest, AStageNameTooLongForALabelHasNone) {
   StoredStage stage;
   stage.record.project = "shop";
   stage.record.stage = std::string(64, 's');
-  ASSERT_TRUE(store_.Save(stage, context_).ok());
-  EXPECT_FALSE(stage.object["metadata"]["labels"].contains("gantry.dev/stage"));
+  ASSERT_EQ(Save(stage), SaveOutcome::kSaved);
+  const nlohmann::json object =
+      kubernetes_.Read("stagehealths", "gantry-system", "shop." + std::string(64, 's'));
+  EXPECT_EQ(object["metadata"]["labels"]["gantry.dev/project"], "shop");
+  EXPECT_FALSE(object["metadata"]["labels"].contains("gantry.dev/stage"));
+}
+
+TEST_F(StageStoreTest, AResourceMadeAnewMeanwhileIsAConflict) {
+  StoredStage stage = Load();
+  ASSERT_EQ(Save(stage), SaveOutcome::kSaved);
+  kubernetes_.Remove("stagehealths", "gantry-system", "shop.prod.eu");
+  StoredStage other;
+  other.record.project = "shop";
+  other.record.stage = "prod.eu";
+  ASSERT_EQ(Save(other), SaveOutcome::kSaved);
+  MakeCurrent(stage.record, "p1");
+  EXPECT_EQ(Save(stage), SaveOutcome::kConflict);
+  EXPECT_FALSE(Stored()["spec"].contains("promotion"));
+}
+
+TEST_F(StageStoreTest, WhatWasSavedIsNotReadAgain) {
+  StoredStage stage = Load();
+  EXPECT_EQ(stage.resource_version, "");
+  std::vector<std::string> told;
+  store_.SetListener([&](const StoredStage& saved) {
+    told.push_back(saved.resource_version);
+    EXPECT_EQ(saved.record, stage.record);
+  });
+  for (const char* promotion : {"p1", "p2"}) {
+    MakeCurrent(stage.record, promotion);
+    ASSERT_EQ(Save(stage), SaveOutcome::kSaved);
+    EXPECT_EQ(stage.resource_version, Stored()["metadata"]["resourceVersion"]);
+    EXPECT_EQ(stage.uid, Stored()["metadata"]["uid"]);
+    EXPECT_EQ(stage.generation, Stored()["metadata"]["generation"]);
+    EXPECT_EQ(Load().record, stage.record);
+  }
+  EXPECT_THAT(told, ::testing::SizeIs(2));
+  EXPECT_EQ(kubernetes_.Count("create", "stagehealths"), 1U);
+  EXPECT_EQ(kubernetes_.Count("patch", "stagehealths"), 1U);
+}
+
+// A record in memory is taken for what is stored, so nothing may be in it that is not.
+TEST_F(StageStoreTest, ARecordOfAnyContentIsWhatIsStored) {
+  StoredStage stage = Load();
+  StageRecord& record = stage.record;
+  MakeCurrent(record, "p1");
+  StepRecord& wait = EnsureStep(record, "wait", "argocd-wait", "hash");
+  ApplicationRecord& waited = EnsureApplication(wait, {"argocd", "web"});
+  waited.attempts = {.earlier = 2, .last = 2, .unmade = 1, .done = true, .others = 3};
+  waited.desired_revisions = {"v1"};
+  RecordAnswer(record, wait, v1::STEP_STATUS_SUCCEEDED, v1::STEP_REASON_UNSPECIFIED, "there",
+               absl::FromUnixMillis(1'700'000'000'999));
+  MakeCurrent(record, "p2");
+  StepRecord& step = EnsureStep(record, "update", "argocd-update", "hash");
+  EnsureApplication(step, {"argocd", "web"}).attempts = {
+      .earlier = 0, .last = 2, .unmade = 1, .done = false, .others = 7};
+  HealthCheckRecord check;
+  check.application = {"argocd", "web"};
+  check.finished_at = absl::FromUnixMillis(1'700'000'000'999);
+  RegisterHealthCheck(record, check);
+  ReportIndicator(record, "canary", v1::HEALTH_STATE_HEALTHY, "fine", absl::Milliseconds(1500),
+                  absl::FromUnixMillis(1'700'000'000'999));
+  ASSERT_EQ(Save(stage), SaveOutcome::kSaved);
+  EXPECT_THAT(record.ended_waits, ::testing::SizeIs(1));
+  EXPECT_EQ(Load().record, record);
+}
+
+TEST_F(StageStoreTest, AResponseThatIsNoJsonIsTheServersFault) {
+  kubernetes_.Put("stagehealths",
+                  {{"metadata", {{"namespace", "gantry-system"}, {"name", "shop.prod.eu"}}}});
+  kubernetes_.respond = [](std::string) { return std::string("{\"metadata\":}"); };
+  EXPECT_EQ(store_.Load("shop", "prod.eu", context_).status().code(),
+            absl::StatusCode::kUnavailable);
+  StoredStage stage;
+  stage.record.project = "shop";
+  stage.record.stage = "prod";
+  EXPECT_EQ(store_.Save(stage, context_).status().code(), absl::StatusCode::kUnavailable);
 }
 
 TEST_F(StageStoreTest, SavingTwiceInARowWorksOnWhatWasStored) {
   StoredStage stage = Load();
-  ASSERT_TRUE(store_.Save(stage, context_).ok());
+  ASSERT_EQ(Save(stage), SaveOutcome::kSaved);
   MakeCurrent(stage.record, "p1");
-  ASSERT_TRUE(store_.Save(stage, context_).ok());
+  ASSERT_EQ(Save(stage), SaveOutcome::kSaved);
   EXPECT_EQ(Load().record.promotion.name, "p1");
 }
 
 TEST_F(StageStoreTest, KeepsStatusAndForeignMetadata) {
   StoredStage stage = Load();
-  ASSERT_TRUE(store_.Save(stage, context_).ok());
+  ASSERT_EQ(Save(stage), SaveOutcome::kSaved);
   nlohmann::json object = kubernetes_.Read("stagehealths", "gantry-system", "shop.prod.eu");
   object["metadata"]["annotations"]["note"] = "mine";
   object["spec"]["newField"] = 1;
@@ -76,7 +160,7 @@ TEST_F(StageStoreTest, KeepsStatusAndForeignMetadata) {
 
   stage = Load();
   MakeCurrent(stage.record, "p1");
-  ASSERT_TRUE(store_.Save(stage, context_).ok());
+  ASSERT_EQ(Save(stage), SaveOutcome::kSaved);
   object = kubernetes_.Read("stagehealths", "gantry-system", "shop.prod.eu");
   EXPECT_EQ(object["metadata"]["annotations"]["note"], "mine");
   EXPECT_EQ(object["spec"]["newField"], 1);
@@ -85,22 +169,21 @@ TEST_F(StageStoreTest, KeepsStatusAndForeignMetadata) {
 TEST_F(StageStoreTest, WhoeverSavesSecondIsToldToDecideAgain) {
   StoredStage first = Load();
   StoredStage second = Load();
-  ASSERT_TRUE(store_.Save(first, context_).ok());
-  EXPECT_TRUE(absl::IsAborted(store_.Save(second, context_)));  // both wanted to create it
+  ASSERT_EQ(Save(first), SaveOutcome::kSaved);
+  EXPECT_EQ(Save(second), SaveOutcome::kConflict);  // both wanted to create it
 
   first = Load();
   second = Load();
-  ASSERT_TRUE(store_.Save(first, context_).ok());
-  const absl::Status conflict = store_.Save(second, context_);
-  EXPECT_TRUE(absl::IsAborted(conflict));
-  EXPECT_THAT(std::string(conflict.message()), HasSubstr("gantry-system/shop.prod.eu"));
+  ASSERT_EQ(Save(first), SaveOutcome::kSaved);
+  EXPECT_EQ(Save(second), SaveOutcome::kConflict);
 }
 
 TEST_F(StageStoreTest, AResourceDeletedMeanwhileIsAConflict) {
   StoredStage stage = Load();
-  ASSERT_TRUE(store_.Save(stage, context_).ok());
+  ASSERT_EQ(Save(stage), SaveOutcome::kSaved);
   kubernetes_.Remove("stagehealths", "gantry-system", "shop.prod.eu");
-  EXPECT_TRUE(absl::IsAborted(store_.Save(stage, context_)));
+  EXPECT_EQ(Save(stage), SaveOutcome::kConflict);
+  EXPECT_TRUE(Stored().is_null());
 }
 
 TEST_F(StageStoreTest, OtherErrorsAreThoseOfTheApi) {
@@ -111,7 +194,8 @@ TEST_F(StageStoreTest, OtherErrorsAreThoseOfTheApi) {
   EXPECT_EQ(kubernetes::KindOf(store_.Load("shop", "prod.eu", context_).status()),
             kubernetes::ErrorKind::kForbidden);
   StoredStage stage;
-  EXPECT_EQ(kubernetes::KindOf(store_.Save(stage, context_)), kubernetes::ErrorKind::kForbidden);
+  EXPECT_EQ(kubernetes::KindOf(store_.Save(stage, context_).status()),
+            kubernetes::ErrorKind::kForbidden);
 }
 
 TEST_F(StageStoreTest, AResourceThatIsNotUnderstoodIsNotOverwritten) {
@@ -148,7 +232,7 @@ class StageStoreUpdateTest : public StageStoreTest {
     StoredStage stage = Load();
     ReportIndicator(stage.record, "other", v1::HEALTH_STATE_HEALTHY, std::to_string(++writes_),
                     std::nullopt, absl::UnixEpoch());
-    ASSERT_TRUE(store_.Save(stage, context_).ok());
+    ASSERT_EQ(Save(stage), SaveOutcome::kSaved);
   }
 
   FixedRandom random_;
@@ -217,9 +301,6 @@ class SaveStatusTest : public StageStoreTest {
     return {{"metadata", {{"namespace", "gantry-system"}, {"name", "shop.prod.eu"}}},
             {"spec", {{"promotion", {{"name", "p1"}, {"phase", "Running"}}}}}};
   }
-  nlohmann::json Stored() {
-    return kubernetes_.Read("stagehealths", "gantry-system", "shop.prod.eu");
-  }
   absl::Status Save(const std::string& version) {
     StageStatus status;
     status.state = v1::HEALTH_STATE_HEALTHY;
@@ -228,17 +309,21 @@ class SaveStatusTest : public StageStoreTest {
 };
 
 TEST_F(SaveStatusTest, WritesTheStatusAndTellsTheListener) {
-  std::vector<std::string> told;
-  store_.SetListener([&](const StoredStage& stage) {
-    told.push_back(stage.object["status"]["state"]);
-    EXPECT_EQ(stage.record.promotion.name, "p1");
-  });
   kubernetes_.Put("stagehealths", Object());
   const std::string version = Stored()["metadata"]["resourceVersion"];
+  std::vector<v1::HealthState> told;
+  store_.SetStatusListener([&](const SavedStatus& saved) {
+    told.push_back(saved.status.state);
+    EXPECT_EQ(saved.project, "shop");
+    EXPECT_EQ(saved.stage, "prod.eu");
+    EXPECT_EQ(saved.uid, Stored()["metadata"]["uid"]);
+    EXPECT_EQ(saved.old_resource_version, version);
+    EXPECT_EQ(saved.new_resource_version, Stored()["metadata"]["resourceVersion"]);
+  });
   ASSERT_TRUE(Save(version).ok());
   EXPECT_EQ(Stored()["status"]["state"], "Healthy");
   EXPECT_EQ(Stored()["spec"], Object()["spec"]);
-  EXPECT_THAT(told, ::testing::ElementsAre("Healthy"));
+  EXPECT_THAT(told, ::testing::ElementsAre(v1::HEALTH_STATE_HEALTHY));
   EXPECT_EQ(kubernetes_.Count("patch", "stagehealths/status"), 1U);
 
   EXPECT_TRUE(absl::IsAborted(Save(version)));  // it is not the current one any more
@@ -258,12 +343,9 @@ TEST_F(SaveStatusTest, ARecordThatIsNotUnderstoodHasAStatusAsWell) {
   nlohmann::json object = Object();
   object["spec"]["steps"] = 7;
   kubernetes_.Put("stagehealths", object);
-  bool told = false;
-  store_.SetListener([&](const StoredStage&) { told = true; });
   EXPECT_TRUE(Save(Stored()["metadata"]["resourceVersion"]).ok());
   EXPECT_EQ(Stored()["status"]["state"], "Healthy");
   EXPECT_EQ(Stored()["spec"]["steps"], 7);
-  EXPECT_FALSE(told);
 }
 
 }  // namespace

@@ -12,11 +12,11 @@
 #include "server/kubernetes/api/error.h"
 #include "server/kubernetes/api/event_recorder.h"
 #include "server/stages/stage_store.h"
-#include "server/steps/step_runner.h"
 #include "tests/fakes/fake_clock.h"
 #include "tests/fakes/fake_kubernetes.h"
 #include "tests/fakes/watched_caches.h"
 #include "tests/server/steps/expect_answer.h"
+#include "tests/server/steps/step_driver.h"
 
 namespace gantry::steps {
 
@@ -82,20 +82,20 @@ class StepFixture : public ::testing::Test {
     return absl::FormatTime(absl::RFC3339_sec, clock_.Now() + from_now, absl::UTCTimeZone());
   }
 
-  absl::StatusOr<v1::RunStepResponse> TryRun(StepRunner& runner) {
+  absl::StatusOr<v1::RunStepResponse> TryRun(StepDriver& step) {
     base::Context context;
-    return runner.Run({request_, "anonymous", log_}, context);
+    return step.Run(request_, context, log_);
   }
-  v1::RunStepResponse Run(StepRunner& runner) {
-    absl::StatusOr<v1::RunStepResponse> response = TryRun(runner);
+  v1::RunStepResponse Run(StepDriver& step) {
+    absl::StatusOr<v1::RunStepResponse> response = TryRun(step);
     EXPECT_TRUE(response.ok()) << response.status();
     return response.ok() ? *response : v1::RunStepResponse();
   }
   std::size_t CallCount() { return kubernetes_.calls().size(); }
   // How many calls to the API server one run makes.
-  std::size_t CallsOf(StepRunner& runner, v1::RunStepResponse* response = nullptr) {
+  std::size_t CallsOf(StepDriver& step, v1::RunStepResponse* response = nullptr) {
     const std::size_t before = CallCount();
-    v1::RunStepResponse answer = Run(runner);
+    v1::RunStepResponse answer = Run(step);
     if (response != nullptr) *response = std::move(answer);
     return CallCount() - before;
   }

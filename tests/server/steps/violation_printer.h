@@ -4,7 +4,7 @@
 
 #include <ostream>
 
-#include "server/steps/config_schema.h"
+#include "server/steps/config/config_schema.h"
 
 namespace gantry::steps {
 

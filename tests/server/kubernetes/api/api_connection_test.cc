@@ -109,6 +109,42 @@ class ApiConnectionTest : public ::testing::Test {
   FakeCredentials* credentials_ = nullptr;
 };
 
+// Notes how long it should have slept. Time stands still, so that who waits goes on waiting.
+class StillSleeper final : public base::Sleeper {
+ public:
+  absl::Status Sleep(absl::Duration duration, base::Context&) override {
+    delays.push_back(duration);
+    return absl::OkStatus();
+  }
+  std::vector<absl::Duration> delays;
+};
+
+TEST_F(ApiConnectionTest, AQueueOfTheBackgroundDoesNotSlowTheForeground) {
+  StillSleeper sleeper;
+  options_.sleeper = &sleeper;
+  options_.qps = 10;
+  options_.burst = 1;
+  ApiConnection& connection = Connect({Response(200)});
+  ApiRequest background = Request(Verb::kPatch);
+  background.traffic = Traffic::kBackground;
+  for (int i = 0; i <= 5000; ++i) ASSERT_TRUE(connection.Call(background, context_).ok());
+  ASSERT_THAT(sleeper.delays, SizeIs(5000));
+  EXPECT_EQ(sleeper.delays.back(), absl::Seconds(500));
+
+  ASSERT_TRUE(Call(connection, Verb::kPatch).ok());
+  EXPECT_THAT(sleeper.delays, SizeIs(5000)) << "it did not wait";
+  // Its own bucket is limited as well.
+  ASSERT_TRUE(Call(connection, Verb::kPatch).ok());
+  EXPECT_EQ(sleeper.delays.back(), absl::Milliseconds(100));
+}
+
+TEST_F(ApiConnectionTest, WithoutALimitNobodyWaits) {
+  options_.qps = 0;
+  ApiConnection& connection = Connect({Response(200)});
+  for (int i = 0; i < 5000; ++i) ASSERT_TRUE(Call(connection, Verb::kPatch).ok());
+  EXPECT_THAT(sleeper_.delays, IsEmpty());
+}
+
 // What is sent.
 
 TEST_F(ApiConnectionTest, SendsMethodPathHeadersAndBody) {

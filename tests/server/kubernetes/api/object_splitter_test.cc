@@ -9,7 +9,7 @@
 #include <string_view>
 #include <vector>
 
-#include "server/kubernetes/api/client.h"
+#include "server/kubernetes/api/json_text.h"
 
 namespace gantry::kubernetes {
 namespace {
@@ -28,10 +28,10 @@ struct Split {
 Split SplitList(std::string_view body, std::size_t step, std::size_t limit = kMaxObjectBytes) {
   Split split;
   ListSplitter splitter(
-      [&](std::string_view item) {
+      [&](simdjson::padded_string_view item) {
         // Reads the padding, which a sanitizer would object to if it were not there.
         char sum = 0;
-        for (std::size_t i = 0; i < kJsonPadding; ++i) {
+        for (std::size_t i = 0; i < JsonText::kPadding; ++i) {
           sum = static_cast<char>(sum ^ *(item.data() + item.size() + i));
         }
         volatile char used = sum;

@@ -435,8 +435,8 @@ class HangingClient final : public Client {
   explicit HangingClient(Client& client) : client_(client) {}
   std::atomic<bool> hangs = false;
 
-  absl::StatusOr<std::string> Get(const Resource& resource, std::string_view ns,
-                                  std::string_view name, base::Context& context) override {
+  absl::StatusOr<JsonText> Get(const Resource& resource, std::string_view ns, std::string_view name,
+                               base::Context& context) override {
     if (hangs) {
       absl::Status ended = base::SystemSleeper().Sleep(absl::InfiniteDuration(), context);
       return MakeError(
@@ -445,27 +445,27 @@ class HangingClient final : public Client {
     }
     return client_.Get(resource, ns, name, context);
   }
-  absl::StatusOr<std::string> Create(const Resource& resource, std::string_view ns,
-                                     std::string_view body, base::Context& context) override {
-    return client_.Create(resource, ns, body, context);
+  absl::StatusOr<JsonText> Create(const Resource& resource, std::string_view ns,
+                                  std::string_view name, std::string_view body,
+                                  base::Context& context) override {
+    return client_.Create(resource, ns, name, body, context);
   }
-  absl::StatusOr<std::string> Replace(const Resource& resource, std::string_view ns,
-                                      std::string_view name, std::string_view body,
-                                      base::Context& context) override {
+  absl::StatusOr<JsonText> Replace(const Resource& resource, std::string_view ns,
+                                   std::string_view name, std::string_view body,
+                                   base::Context& context) override {
     return client_.Replace(resource, ns, name, body, context);
   }
   absl::StatusOr<std::string> List(const Resource&, std::string_view, const ListOptions&,
-                                   absl::FunctionRef<absl::Status(std::string_view)>,
+                                   absl::FunctionRef<absl::Status(simdjson::padded_string_view)>,
                                    absl::FunctionRef<void()>, base::Context&) override {
     return absl::UnimplementedError("not used");
   }
-  absl::StatusOr<std::string> JsonPatch(const Resource&, std::string_view, std::string_view,
-                                        std::string_view, base::Context&) override {
+  absl::StatusOr<JsonText> JsonPatch(const Resource&, std::string_view, std::string_view,
+                                     std::string_view, base::Context&) override {
     return absl::UnimplementedError("not used");
   }
-  absl::StatusOr<std::string> MergePatch(const Resource&, std::string_view, std::string_view,
-                                         std::string_view, std::string_view,
-                                         base::Context&) override {
+  absl::StatusOr<JsonText> MergePatch(const Resource&, std::string_view, std::string_view,
+                                      std::string_view, std::string_view, base::Context&) override {
     return absl::UnimplementedError("not used");
   }
   absl::Status Delete(const Resource&, std::string_view, std::string_view,

@@ -45,10 +45,10 @@ constexpr absl::Duration kBegin = absl::Hours(1);  // what FakeClock begins with
 class RecordingSink final : public ObjectSink {
  public:
   void BeginList() override { Note("begin"); }
-  absl::StatusOr<std::string> Put(EventType type, std::string_view json) override {
+  absl::StatusOr<std::string> Put(EventType type, simdjson::padded_string_view json) override {
     return Take(type == EventType::kAdded ? "added " : "modified ", json);
   }
-  absl::StatusOr<std::string> Delete(std::string_view json) override {
+  absl::StatusOr<std::string> Delete(simdjson::padded_string_view json) override {
     return Take("deleted ", json);
   }
   void EndList(std::string_view /*resource_version*/) override { Note("end"); }
@@ -85,9 +85,9 @@ class RecordingSink final : public ObjectSink {
     }
     changed_.NotifyAll();
   }
-  absl::StatusOr<std::string> Take(const char* what, std::string_view json) {
+  absl::StatusOr<std::string> Take(const char* what, simdjson::padded_string_view json) {
     // A sanitizer would object if the padding were not there.
-    const std::string padded(json.data(), json.size() + kJsonPadding);
+    const std::string padded(json.data(), json.size() + JsonText::kPadding);
     const auto object = nlohmann::json::parse(padded.substr(0, json.size()), nullptr, false);
     if (!object.is_object() || !object.contains("metadata")) {
       return absl::InvalidArgumentError("no metadata");

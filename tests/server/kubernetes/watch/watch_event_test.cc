@@ -7,17 +7,12 @@
 #include <string>
 #include <vector>
 
-#include "server/kubernetes/api/client.h"
+#include "server/kubernetes/api/json_text.h"
 
 namespace gantry::kubernetes {
 namespace {
 
 using ::testing::HasSubstr;
-
-std::string Padded(std::string text) {
-  text.reserve(text.size() + kJsonPadding);
-  return text;
-}
 
 struct LineCase {
   const char* name;
@@ -30,9 +25,10 @@ void PrintTo(const LineCase& test, std::ostream* out) { *out << test.name; }
 class LineTest : public ::testing::TestWithParam<LineCase> {};
 
 TEST_P(LineTest, IsReadWithoutCopying) {
-  const std::string line = Padded(GetParam().line);
+  const JsonText text(GetParam().line);
+  const std::string_view line = text.text();
   WatchEventReader reader;
-  const auto event = reader.Read(line);
+  const auto event = reader.Read(text.padded());
   ASSERT_TRUE(event.ok()) << event.status();
   EXPECT_EQ(event->type, GetParam().type);
   EXPECT_EQ(event->object, GetParam().object);
@@ -54,6 +50,14 @@ INSTANTIATE_TEST_SUITE_P(
          R"({"type":"x"})"},
         {"OtherFields", R"({"x":[{}],"type":"ADDED","y":1,"object":{},"z":{"a":2}})",
          WatchEvent::Type::kAdded, "{}"},
+        {"Strings", R"({"type":"ADDED","object":{"a":"}}\"{[","b\\":[{"c":"\\\\"}]}})",
+         WatchEvent::Type::kAdded, R"({"a":"}}\"{[","b\\":[{"c":"\\\\"}]})"},
+        {"FieldsBehind", R"({"type":"ADDED","object":{"a":1},"z":{"b":2}})",
+         WatchEvent::Type::kAdded, R"({"a":1})"},
+        {"TypeAgain", R"({"type":"ADDED","object":{"a":1},"type":"DELETED"})",
+         WatchEvent::Type::kDeleted, R"({"a":1})"},
+        {"CarriageReturn", "{\"type\":\"ADDED\",\"object\":{\"a\":1}}\r", WatchEvent::Type::kAdded,
+         R"({"a":1})"},
         {"Blanks", " { \"type\" : \"ADDED\" , \"object\" : { \"a\" : 1 } } \r",
          WatchEvent::Type::kAdded, "{ \"a\" : 1 }"},
     }),
@@ -61,28 +65,48 @@ INSTANTIATE_TEST_SUITE_P(
 
 TEST(WatchEventReaderTest, AMalformedLineIsAnErrorThatQuotesIt) {
   WatchEventReader reader;
-  for (const std::string line :
-       {"<html>", "null", "7", "[]", "{}", "\"x\"", R"({"type":"ADDED"})", R"({"object":{}})",
-        R"({"type":"ADDED","object":[]})", R"({"type":"ADDED","object":null})",
-        R"({"type":7,"object":{}})", R"({"type":"OTHER","object":{}})",
-        R"({"type":"ADDED","object":{"a":1})", R"({"type":"ADDED","object":{})",
-        R"({"type":"ADDED","object":{}} {})", "{\"type\":\"ADDED\",\"object\":{\"a\":\"\xff\"}}"}) {
-    const auto event = reader.Read(Padded(line));
+  for (const std::string line : {"<html>",
+                                 "null",
+                                 "7",
+                                 "[]",
+                                 "{}",
+                                 "\"x\"",
+                                 R"({"type":"ADDED"})",
+                                 R"({"object":{}})",
+                                 R"({"type":"ADDED","object":[]})",
+                                 R"({"type":"ADDED","object":null})",
+                                 R"({"type":7,"object":{}})",
+                                 R"({"type":"OTHER","object":{}})",
+                                 R"({"type":"ADDED","object":{"a":1})",
+                                 R"({"type":"ADDED","object":{})",
+                                 R"({"type":"ADDED","object":{}} {})",
+                                 R"({"type":"ADDED","object":{"a":1}}})",
+                                 R"({"type":"ADDED","object":{"a":1}}{}})",
+                                 R"({"type":"ADDED","object":{"a":"}}})",
+                                 R"({"type":"ADDEDx","object":{}})",
+                                 R"({"type":"ADDED","object":{}})"
+                                 "}",
+                                 "{\"type\":\"ADDED\",\"object\":{\"a\":\"\xff\"}}"}) {
+    const auto event = reader.Read(JsonText(line).padded());
     EXPECT_TRUE(absl::IsInvalidArgument(event.status())) << line;
     EXPECT_THAT(std::string(event.status().message()), HasSubstr(": \"" + line.substr(0, 3)));
   }
-  EXPECT_TRUE(reader.Read(Padded(R"({"type":"ADDED","object":{}})")).ok()) << "it can be used on";
+  EXPECT_TRUE(reader.Read(JsonText(R"({"type":"ADDED","object":{}})").padded()).ok())
+      << "it can be used on";
 }
 
 TEST(WatchEventReaderTest, ABookmarkSaysWhereTheWatchIs) {
   WatchEventReader reader;
   const auto plain = reader.ReadBookmark(
-      Padded(R"({"kind":"Application","metadata":{"annotations":null,"resourceVersion":"7"}})"));
+      JsonText(R"({"kind":"Application","metadata":{"annotations":null,"resourceVersion":"7"}})")
+          .padded());
   ASSERT_TRUE(plain.ok()) << plain.status();
   EXPECT_EQ(plain->resource_version, "7");
   EXPECT_FALSE(plain->initial_events_end);
-  const auto other = reader.ReadBookmark(Padded(
-      R"({"metadata":{"resourceVersion":"7","annotations":{"k8s.io/initial-events-end":"no"}}})"));
+  const auto other = reader.ReadBookmark(
+      JsonText(
+          R"({"metadata":{"resourceVersion":"7","annotations":{"k8s.io/initial-events-end":"no"}}})")
+          .padded());
   ASSERT_TRUE(other.ok()) << other.status();
   EXPECT_FALSE(other->initial_events_end);
 }
@@ -90,8 +114,9 @@ TEST(WatchEventReaderTest, ABookmarkSaysWhereTheWatchIs) {
 TEST(WatchEventReaderTest, ABookmarkMayEndTheInitialEvents) {
   WatchEventReader reader;
   const auto bookmark = reader.ReadBookmark(
-      Padded(R"({"metadata":{"annotations":{"a":"b","k8s.io/initial-events-end":"true"},)"
-             R"("x":{},"resourceVersion":"7"}})"));
+      JsonText(R"({"metadata":{"annotations":{"a":"b","k8s.io/initial-events-end":"true"},)"
+               R"("x":{},"resourceVersion":"7"}})")
+          .padded());
   ASSERT_TRUE(bookmark.ok()) << bookmark.status();
   EXPECT_EQ(bookmark->resource_version, "7");
   EXPECT_TRUE(bookmark->initial_events_end);
@@ -103,16 +128,17 @@ TEST(WatchEventReaderTest, ABookmarkWithoutItsMetadataIsAnError) {
        {"{}", R"({"metadata":{}})", R"({"metadata":[]})", R"({"metadata":{"resourceVersion":7}})",
         R"({"metadata":{"resourceVersion":""}})",
         R"({"metadata":{"resourceVersion":"7","annotations":{"a":1}}})"}) {
-    EXPECT_TRUE(absl::IsInvalidArgument(reader.ReadBookmark(Padded(object)).status())) << object;
+    EXPECT_TRUE(absl::IsInvalidArgument(reader.ReadBookmark(JsonText(object).padded()).status()))
+        << object;
   }
 }
 
 TEST(WatchEventReaderTest, AnErrorHasACode) {
   WatchEventReader reader;
-  EXPECT_EQ(reader.ReadErrorCode(Padded(R"({"kind":"Status","code":410})")), 410);
+  EXPECT_EQ(reader.ReadErrorCode(JsonText(R"({"kind":"Status","code":410})").padded()), 410);
   for (const std::string object :
        {"{}", R"({"code":"410"})", R"({"code":200})", R"({"code":99999999999})", "{\"code\""}) {
-    EXPECT_EQ(reader.ReadErrorCode(Padded(object)), 500) << object;
+    EXPECT_EQ(reader.ReadErrorCode(JsonText(object).padded()), 500) << object;
   }
 }
 
