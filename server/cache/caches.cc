@@ -40,4 +40,17 @@ CachedApplicationPtr Caches::FindFresh(const argocd::ApplicationName& name) cons
   return IsFresh(name.ns) ? applications.Find(name) : nullptr;
 }
 
+std::optional<stages::StoredStage> Caches::FindRecord(const StageName& name) const {
+  if (!IsFresh(stage_source_)) return std::nullopt;
+  const CachedStagePtr known = stages.Find(name);
+  if (known == nullptr) {
+    stages::StoredStage none;
+    none.record.project = name.project;
+    none.record.stage = name.stage;
+    return none;
+  }
+  if (!known->problem.empty()) return std::nullopt;
+  return stages::StoredStage{known->record, known->resource_version, known->uid, known->generation};
+}
+
 }  // namespace gantry::cache

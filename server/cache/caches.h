@@ -12,6 +12,7 @@
 #include "server/cache/application_cache.h"
 #include "server/cache/freshness.h"
 #include "server/cache/stage_cache.h"
+#include "server/stages/stage_store.h"
 
 namespace gantry::cache {
 
@@ -42,6 +43,10 @@ class Caches {
   CachedStagePtr FindFresh(const StageName& name) const;
   CachedApplicationPtr FindFresh(const argocd::ApplicationName& name) const;
   bool IsFresh(const std::string& ns) const;
+  // The record of a Stage as it may be changed and saved under its version: a Stage that is not in
+  // a fresh cache has an empty one. Nothing when the cache is not fresh, or the record can't be
+  // understood.
+  std::optional<stages::StoredStage> FindRecord(const StageName& name) const;
 
  private:
   bool IsFresh(Freshness::Source source) const {

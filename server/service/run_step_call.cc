@@ -28,7 +28,7 @@ void LogVerdict(const CallLog& call, const base::Clock& clock,
   const auto without = [](const std::string& name, const char* prefix) {
     return std::string(absl::StripPrefix(name, prefix));
   };
-  call.log.Info("step judged",
+  call.log.Info("step evaluated",
                 {{"code", "OK"},
                  {"status", without(v1::StepStatus_Name(response.status()), "STEP_STATUS_")},
                  {"reason", without(v1::StepReason_Name(response.reason()), "STEP_REASON_")},

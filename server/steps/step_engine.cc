@@ -122,11 +122,8 @@ class StepEngine::Execution {
 
   absl::StatusOr<Record> LoadRecord(bool from_cache) {
     if (from_cache) {
-      const cache::CachedStagePtr known =
-          deps_.caches.FindFresh(cache::StageName{id_.project, id_.stage});
-      if (known != nullptr && known->problem.empty()) {
-        return Record{{known->record, known->resource_version, known->uid, known->generation},
-                      /*live=*/false};
+      if (auto known = deps_.caches.FindRecord({id_.project, id_.stage})) {
+        return Record{*std::move(known), /*live=*/false};
       }
     }
     absl::StatusOr<stages::StoredStage> loaded =

@@ -46,7 +46,7 @@ struct ListMetadata {
 
 // Cuts the items out of a list's body while it comes, so that a list of a gigabyte needs no more
 // memory than its largest item. Only where an item begins and ends is looked at, and that it is
-// UTF-8: what is in it is for its receiver to judge. Every byte is looked at once. Owned by whoever
+// UTF-8: what is in it is for its receiver to read. Every byte is looked at once. Owned by whoever
 // reads the body; one thread.
 class ListSplitter {
  public:

@@ -139,8 +139,8 @@ void CurlTransport::Handle::SetOptions(const CurlTransportOptions& options,
 CurlTransport::Handle::Ending CurlTransport::Handle::Run(Exchange& exchange,
                                                          base::Context& context) {
   while (true) {
-    // Silences are judged by a time before the sockets are read: bytes that come while this thread
-    // is held up in between are read the next time, before they could be missed.
+    // Silences are measured by a time before the sockets are read: bytes that come while this
+    // thread is held up in between are read the next time, before they could be missed.
     const SteadyClock::time_point looked = SteadyClock::now();
     int running = 0;
     const CURLMcode performed = curl_multi_perform(multi_, &running);

@@ -92,7 +92,7 @@ json BuildPatch(const argocd::Application& application, const argocd::LiveParts&
   json sync = json::object();
   if (!live.sync_options.empty()) sync["syncOptions"] = json::parse(live.sync_options);
   json initiated_by = {{"username", Initiator(request)}};
-  // Argo CD judges sync windows by it: a manual sync may be allowed where an automated one is not.
+  // Argo CD applies sync windows by it: a manual sync may be allowed where an automated one is not.
   if (request.actor.empty()) initiated_by["automated"] = true;
   json operation = {
       {"initiatedBy", std::move(initiated_by)},

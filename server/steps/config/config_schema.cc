@@ -363,7 +363,7 @@ Violation ConfigSchema::WhatTheSchemaRefuses(const json& config) const {
     }
     return {places.back().ToString(), error.description};
   } catch (const std::exception& e) {
-    return {"", base::StrCat("could not be judged by the schema: ", e.what())};
+    return {"", base::StrCat("could not be checked by the schema: ", e.what())};
   }
 }
 

@@ -39,7 +39,7 @@ struct LabelCriterion {
 };
 std::vector<LabelCriterion> LabelCriteria(const nlohmann::json& selector);
 
-// Whether all criteria hold, as Kubernetes judges them. `value_of` returns the value of a label,
+// Whether all criteria hold, as Kubernetes has it. `value_of` returns the value of a label,
 // nothing when there is no such one.
 bool MatchesLabels(
     const std::vector<LabelCriterion>& criteria,

@@ -390,7 +390,7 @@ TEST_F(ServiceTest, EveryLineOfACallSaysWhoseItIs) {
     EXPECT_EQ(line.at("step"), "sync");
   }
   EXPECT_EQ(lines[0].at("message"), "working");
-  EXPECT_EQ(lines[1].at("message"), "step judged");
+  EXPECT_EQ(lines[1].at("message"), "step evaluated");
   EXPECT_EQ(lines[1].at("level"), "info");
   EXPECT_EQ(lines[1].at("code"), "OK");
   EXPECT_EQ(lines[1].at("status"), "ERRORED");
