@@ -33,9 +33,9 @@ class ApplicationWalker : public JsonWalker {
 };
 
 using base::InternedString;
-using value = JsonWalker::Value;
+using Value = JsonWalker::Value;
 
-void ReadAnnotation(ApplicationWalker& read, std::string_view annotation, value text,
+void ReadAnnotation(ApplicationWalker& read, std::string_view annotation, Value text,
                     std::string& tracking_id, Application& application) {
   if (annotation == kAuthorizedStageAnnotation) {
     if (read.IsSet(text)) application.authorized_stage = read.Interned(text, "annotations");
@@ -49,14 +49,14 @@ void ReadAnnotation(ApplicationWalker& read, std::string_view annotation, value 
 }
 
 // The owner that is the object's controller, else the first; empty when there is none.
-std::string ReadOwnerReferences(ApplicationWalker& read, value references) {
+std::string ReadOwnerReferences(ApplicationWalker& read, Value references) {
   std::string owner;
   bool controlled = false;
-  read.Items(references, "ownerReferences", [&](value reference) {
+  read.Items(references, "ownerReferences", [&](Value reference) {
     std::string kind;
     std::string name;
     bool controller = false;
-    read.Members(reference, "ownerReferences", [&](std::string_view key, value member) {
+    read.Members(reference, "ownerReferences", [&](std::string_view key, Value member) {
       if (key == "kind") kind = read.Text(member, key);
       if (key == "name") name = read.Text(member, key);
       if (key == "controller") controller = read.Bool(member, key);
@@ -79,10 +79,10 @@ std::string ParentOf(const Application& application, std::string_view tracking_i
   return "";
 }
 
-void ReadMetadata(ApplicationWalker& read, value metadata, Application& application) {
+void ReadMetadata(ApplicationWalker& read, Value metadata, Application& application) {
   std::string owner;
   std::string tracking_id;
-  read.Members(metadata, "metadata", [&](std::string_view key, value member) {
+  read.Members(metadata, "metadata", [&](std::string_view key, Value member) {
     if (key == "namespace") {
       application.name.ns = read.Text(member, key);
     } else if (key == "name") {
@@ -98,13 +98,13 @@ void ReadMetadata(ApplicationWalker& read, value metadata, Application& applicat
     } else if (key == "ownerReferences") {
       owner = ReadOwnerReferences(read, member);
     } else if (key == "labels") {
-      read.Members(member, key, [&](std::string_view label, value text) {
+      read.Members(member, key, [&](std::string_view label, Value text) {
         if (!read.IsSet(text)) return;
         InternedString name(label);
         application.labels.emplace_back(std::move(name), read.Interned(text, "labels"));
       });
     } else if (key == "annotations") {
-      read.Members(member, key, [&](std::string_view annotation, value text) {
+      read.Members(member, key, [&](std::string_view annotation, Value text) {
         ReadAnnotation(read, annotation, text, tracking_id, application);
       });
     }
@@ -114,12 +114,13 @@ void ReadMetadata(ApplicationWalker& read, value metadata, Application& applicat
   application.owner = InternedString(owner);
 }
 
-void ReadSyncPolicy(ApplicationWalker& read, value policy) {
-  read.Members(policy, "syncPolicy", [&](std::string_view key, value member) {
+void ReadSyncPolicy(ApplicationWalker& read, Value policy) {
+  read.Members(policy, "syncPolicy", [&](std::string_view key, Value member) {
     if (key == "syncOptions") {
       nlohmann::json options = nlohmann::json::array();
-      for (const InternedString& option : read.Strings(member, key))
+      for (const InternedString& option : read.Strings(member, key)) {
         options.push_back(option.str());
+      }
       if (read.live() != nullptr && read.IsSet(member)) read.live()->sync_options = options.dump();
     } else if (key == "retry" && read.Is(member, key, JsonWalker::Type::object)) {
       simdjson::ondemand::object retry;
@@ -132,9 +133,9 @@ void ReadSyncPolicy(ApplicationWalker& read, value policy) {
   });
 }
 
-void ReadSpec(ApplicationWalker& read, value spec, SourcesReader& sources,
+void ReadSpec(ApplicationWalker& read, Value spec, SourcesReader& sources,
               Application& application) {
-  read.Members(spec, "spec", [&](std::string_view key, value member) {
+  read.Members(spec, "spec", [&](std::string_view key, Value member) {
     if (sources.Read(read, key, member)) return;
     if (key == "sourceHydrator") {
       application.has_source_hydrator = read.IsSet(member);
@@ -146,11 +147,11 @@ void ReadSpec(ApplicationWalker& read, value spec, SourcesReader& sources,
   application.sources = sources.Get();
 }
 
-void ReadInfo(ApplicationWalker& read, value info, Operation& operation) {
-  read.Items(info, "info", [&](value entry) {
+void ReadInfo(ApplicationWalker& read, Value info, Operation& operation) {
+  read.Items(info, "info", [&](Value entry) {
     std::string name;
     InternedString content;
-    read.Members(entry, "info", [&](std::string_view field, value text) {
+    read.Members(entry, "info", [&](std::string_view field, Value text) {
       if (field == "name") name = read.Text(text, field);
       if (field == "value") content = read.Interned(text, field);
     });
@@ -162,13 +163,13 @@ void ReadInfo(ApplicationWalker& read, value info, Operation& operation) {
   });
 }
 
-Operation ReadOperation(ApplicationWalker& read, value json) {
+Operation ReadOperation(ApplicationWalker& read, Value json) {
   Operation operation;
-  read.Members(json, "operation", [&](std::string_view key, value member) {
+  read.Members(json, "operation", [&](std::string_view key, Value member) {
     if (key == "sync") {
       operation.has_sync = read.IsSet(member);
     } else if (key == "initiatedBy") {
-      read.Members(member, key, [&](std::string_view field, value text) {
+      read.Members(member, key, [&](std::string_view field, Value text) {
         if (field == "username") operation.initiated_by = read.Interned(text, field);
         if (field == "automated") operation.automated = read.Bool(text, field);
       });
@@ -179,11 +180,11 @@ Operation ReadOperation(ApplicationWalker& read, value json) {
   return operation;
 }
 
-Deployed ReadSyncResult(ApplicationWalker& read, value json, const SourcesReader& spec) {
+Deployed ReadSyncResult(ApplicationWalker& read, Value json, const SourcesReader& spec) {
   std::vector<InternedString> revisions;
   InternedString revision;
   SourcesReader sources(&spec);
-  read.Members(json, "syncResult", [&](std::string_view key, value member) {
+  read.Members(json, "syncResult", [&](std::string_view key, Value member) {
     if (sources.Read(read, key, member)) return;
     if (key == "revisions") {
       revisions = read.Strings(member, key);
@@ -194,9 +195,9 @@ Deployed ReadSyncResult(ApplicationWalker& read, value json, const SourcesReader
   return {ListOr(std::move(revisions), std::optional(std::move(revision))), sources.Get()};
 }
 
-OperationState ReadOperationState(ApplicationWalker& read, value json, const SourcesReader& spec) {
+OperationState ReadOperationState(ApplicationWalker& read, Value json, const SourcesReader& spec) {
   OperationState state;
-  read.Members(json, "operationState", [&](std::string_view key, value member) {
+  read.Members(json, "operationState", [&](std::string_view key, Value member) {
     if (key == "phase") {
       state.phase = read.Interned(member, key);
     } else if (key == "message") {
@@ -214,11 +215,11 @@ OperationState ReadOperationState(ApplicationWalker& read, value json, const Sou
   return state;
 }
 
-void ReadSync(ApplicationWalker& read, value sync, const SourcesReader& spec,
+void ReadSync(ApplicationWalker& read, Value sync, const SourcesReader& spec,
               Application& application) {
   std::optional<InternedString> revision;
   SourcesReader compared(&spec);
-  read.Members(sync, "sync", [&](std::string_view key, value member) {
+  read.Members(sync, "sync", [&](std::string_view key, Value member) {
     if (key == "status") {
       application.sync_status = read.Interned(member, key);
     } else if (key == "revision") {
@@ -227,7 +228,7 @@ void ReadSync(ApplicationWalker& read, value sync, const SourcesReader& spec,
     } else if (key == "revisions") {
       application.sync_revisions = read.Strings(member, key);
     } else if (key == "comparedTo") {
-      read.Members(member, key, [&](std::string_view field, value source) {
+      read.Members(member, key, [&](std::string_view field, Value source) {
         compared.Read(read, field, source);
       });
     }
@@ -241,8 +242,8 @@ std::optional<std::size_t> FindNewest(ApplicationWalker& read, JsonWalker::Array
   std::optional<std::size_t> newest;
   std::int64_t largest = 0;
   std::size_t place = 0;
-  read.ItemsOf(entries, [&](value entry) {
-    read.Members(entry, "history", [&](std::string_view key, value member) {
+  read.ItemsOf(entries, [&](Value entry) {
+    read.Members(entry, "history", [&](std::string_view key, Value member) {
       std::int64_t id = 0;
       if (key != "id" || member.get_int64().get(id) != simdjson::SUCCESS) return;
       if (newest && id <= largest) return;
@@ -254,11 +255,11 @@ std::optional<std::size_t> FindNewest(ApplicationWalker& read, JsonWalker::Array
   return newest;
 }
 
-HistoryEntry ReadHistoryEntry(ApplicationWalker& read, value json, const SourcesReader& spec) {
+HistoryEntry ReadHistoryEntry(ApplicationWalker& read, Value json, const SourcesReader& spec) {
   HistoryEntry entry;
   std::optional<InternedString> revision;
   SourcesReader sources(&spec);
-  read.Members(json, "history", [&](std::string_view key, value member) {
+  read.Members(json, "history", [&](std::string_view key, Value member) {
     if (sources.Read(read, key, member)) return;
     if (key == "id") {
       read.Broken(member.get_int64().get(entry.id));
@@ -274,7 +275,7 @@ HistoryEntry ReadHistoryEntry(ApplicationWalker& read, value json, const Sources
 }
 
 // Argo CD keeps ten entries, of which no rule reads more than the newest.
-void ReadHistory(ApplicationWalker& read, value history, const SourcesReader& spec,
+void ReadHistory(ApplicationWalker& read, Value history, const SourcesReader& spec,
                  Application& application) {
   JsonWalker::Array entries;
   if (!read.Is(history, "history", JsonWalker::Type::array) ||
@@ -284,15 +285,15 @@ void ReadHistory(ApplicationWalker& read, value history, const SourcesReader& sp
   const std::optional<std::size_t> newest = FindNewest(read, entries);
   if (!newest || read.broken() || read.Broken(entries.reset().error())) return;
   std::size_t place = 0;
-  read.ItemsOf(entries, [&](value entry) {
+  read.ItemsOf(entries, [&](Value entry) {
     if (place++ == *newest) application.last_deployed = ReadHistoryEntry(read, entry, spec);
   });
 }
 
-void ReadConditions(ApplicationWalker& read, value conditions, Application& application) {
-  read.Items(conditions, "conditions", [&](value entry) {
+void ReadConditions(ApplicationWalker& read, Value conditions, Application& application) {
+  read.Items(conditions, "conditions", [&](Value entry) {
     Condition condition;
-    read.Members(entry, "conditions", [&](std::string_view key, value member) {
+    read.Members(entry, "conditions", [&](std::string_view key, Value member) {
       if (key == "type") condition.type = read.Interned(member, key);
       if (key == "message") condition.message = read.Message(member, key);
     });
@@ -302,14 +303,14 @@ void ReadConditions(ApplicationWalker& read, value conditions, Application& appl
   });
 }
 
-void ReadStatus(ApplicationWalker& read, value status, const SourcesReader& spec,
+void ReadStatus(ApplicationWalker& read, Value status, const SourcesReader& spec,
                 Application& application) {
   if (read.live() != nullptr) read.live()->has_status = read.IsSet(status);
-  read.Members(status, "status", [&](std::string_view key, value member) {
+  read.Members(status, "status", [&](std::string_view key, Value member) {
     if (key == "sync") {
       ReadSync(read, member, spec, application);
     } else if (key == "health") {
-      read.Members(member, key, [&](std::string_view field, value text) {
+      read.Members(member, key, [&](std::string_view field, Value text) {
         if (field == "status") application.health_status = read.Interned(text, field);
         if (field == "message") application.health_message = read.Message(text, field);
       });
@@ -351,10 +352,10 @@ absl::Status ReadApplication(simdjson::padded_string_view json, Application& app
   ApplicationWalker read(live);
   SourcesReader spec(nullptr);
   simdjson::ondemand::document document;
-  value root;
+  Value root;
   if (!read.Broken(parser.iterate(json).get(document)) &&
       !read.Broken(document.get_value().get(root))) {
-    read.Members(root, "", [&](std::string_view key, value member) {
+    read.Members(root, "", [&](std::string_view key, Value member) {
       if (key == "metadata") {
         ReadMetadata(read, member, application);
       } else if (key == "spec") {

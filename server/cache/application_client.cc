@@ -88,7 +88,7 @@ absl::Status ApplicationClient::RequestRefresh(const argocd::Application& applic
                   [&](const auto& entry) { return now - entry.second >= kRefreshPause; });
     refreshes_[application.name] = now;
   }
-  const absl::Status patched =
+  absl::Status patched =
       Patch(application.name, argocd::BuildRefreshPatch(application.resource_version), context);
   const std::string name = ToString(application.name);
   if (patched.ok()) {

@@ -37,7 +37,7 @@ bool HasRecordOf(const stages::StageObject& object, const CachedStage& known) {
 }
 
 void ReadRecord(const stages::StageObject& object, const StageName& name, CachedStage& stage) {
-  if (object.spec.size() > 0) {
+  if (!object.spec.empty()) {
     auto record = stages::ReadRecord(object.spec);
     if (record.ok()) {
       stage.record = *std::move(record);
@@ -100,7 +100,7 @@ absl::StatusOr<std::string> StageSink::Put(kubernetes::EventType /*type*/,
   stage->uid = object->uid;
   stage->resource_version = object->resource_version;
   stage->generation = object->generation;
-  if (object->status.size() > 0) stage->status = stages::ReadStatus(object->status);
+  if (!object->status.empty()) stage->status = stages::ReadStatus(object->status);
   cache_.Put(std::move(stage), list_);
   return object->resource_version;
 }

@@ -57,8 +57,8 @@ class StageSink final : public kubernetes::ObjectSink {
 
   void BeginList() override { list_ = cache_.BeginList(); }
   absl::StatusOr<std::string> Put(kubernetes::EventType type,
-                                  simdjson::padded_string_view text) override;
-  absl::StatusOr<std::string> Delete(simdjson::padded_string_view text) override;
+                                  simdjson::padded_string_view json) override;
+  absl::StatusOr<std::string> Delete(simdjson::padded_string_view json) override;
   void EndList(std::string_view resource_version) override;
   void UpToDate(absl::Duration time) override { freshness_.UpToDate(source_, time); }
 

@@ -65,8 +65,9 @@ HealthCache::AllDue HealthCache::FindDue(const Pending& pending, const Moment& m
     stale_since.push_back(StaleSince(moment.readings, source));
   }
   if (!ready()) {
-    for (const auto& stage : deps_.caches.stages.All())
+    for (const auto& stage : deps_.caches.stages.All()) {
       due(stage->key(), boot).stage_changed = true;
+    }
   } else if (stale_since != stale_since_) {
     for (const auto& [name, evaluator] : evaluators_) due(name, boot).other_evidence = true;
   }

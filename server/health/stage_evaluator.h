@@ -81,15 +81,14 @@ class StageEvaluator {
   // different.
   bool EvaluateGroup(std::size_t group, Due::const_iterator first, Due::const_iterator last,
                      const Moment& moment);
-  // Sets all of `entry` but its size. `issues_changed` is set when it has other issues.
-  std::string EvaluateEntry(std::size_t entry, const Moment& moment, bool& news,
-                            bool& issues_changed);
+  // Sets all of the entry at `i` but its size. `issues_changed` is set when it has other issues.
+  std::string EvaluateEntry(std::size_t i, const Moment& moment, bool& news, bool& issues_changed);
   void ReplaceBytes(std::size_t group, Due::const_iterator due,
                     const std::vector<std::string>& bytes);
   void ReplaceIssues(std::size_t group);
   std::size_t EndOf(std::size_t group) const;
 
-  bool IsStored(std::size_t entry) const;
+  bool IsStored(std::size_t i) const;
   bool StatusDiffers(v1::HealthState state, const Frame& frame) const;
 
   Frame MakeFrame(const Moment& moment);

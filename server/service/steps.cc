@@ -12,8 +12,9 @@ grpc::ServerUnaryReactor* Steps::Run(grpc::CallbackServerContext* context,
   const Environment& env = environment_;
   auto call = admission_.Admit<v1::RunStepRequest>(context, bytes, "RunStep",
                                                    [&env](v1::RunStepRequest& request) {
-                                                     if (request.step().empty())
+                                                     if (request.step().empty()) {
                                                        request.set_step(request.uses());
+                                                     }
                                                      return ValidateRunStep(
                                                          request, env.kinds.Names(), env.max_wait);
                                                    },

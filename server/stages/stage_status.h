@@ -35,7 +35,7 @@ struct StageStatus {
 };
 
 // What is not as this program writes it counts as absent: it is written anew.
-StageStatus ReadStatus(simdjson::padded_string_view json);
+StageStatus ReadStatus(simdjson::padded_string_view text);
 nlohmann::json WriteStatus(const StageStatus& status);
 
 // What is to be stored of `health` where `stored` is; the times move when the states they belong to

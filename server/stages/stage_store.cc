@@ -70,7 +70,7 @@ absl::StatusOr<StoredStage> StageStore::Load(std::string_view project, std::stri
   if (body.ok()) {
     absl::StatusOr<StageObject> object = ReadResponse(*body, name);
     if (!object.ok()) return object.status();
-    if (object->spec.size() > 0) {
+    if (!object->spec.empty()) {
       absl::StatusOr<StageRecord> record = ReadRecord(object->spec);
       if (!record.ok()) {
         return kubernetes::WhyUnreadable(

@@ -20,6 +20,7 @@ namespace gantry::steps {
 
 // One RunStep, its configuration parsed: made once, and run again whenever a call that waits has
 // been woken. Owned by the call; one thread at a time.
+// NOLINTNEXTLINE(bugprone-exception-escape): only moving JSON is thought to throw.
 struct StepCall {
   const v1::RunStepRequest* request = nullptr;  // outlives it
   StepIdentity identity;
@@ -31,6 +32,7 @@ struct StepCall {
 };
 
 // With `invalid` the configuration is not valid: that is the response, and nothing may be run.
+// NOLINTNEXTLINE(bugprone-exception-escape)
 struct BegunStep {
   StepCall call;
   std::optional<v1::RunStepResponse> invalid;

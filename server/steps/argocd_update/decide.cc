@@ -78,8 +78,9 @@ class Deciding {
     }
     if (app_.operation) return Waiting(*app_.operation);
 
-    if (!app_.operation_state || !argocd::IsCompleted(app_.operation_state->phase.view()))
+    if (!app_.operation_state || !argocd::IsCompleted(app_.operation_state->phase.view())) {
       return Write();
+    }
     const OperationState& state = *app_.operation_state;
     const bool reached = AllReached(in_.desired_revisions, state);
     if (state_attempt_ == 0) {

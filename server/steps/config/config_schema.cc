@@ -114,8 +114,9 @@ std::string ConfigSchema::Node::Expected() const {
     case Type::kAny:
       return "a value";
     case Type::kString:
-      if (!allowed.empty())
+      if (!allowed.empty()) {
         return (allowed.size() > 1 ? "one of " : "") + base::Join(allowed, "or");
+      }
       if (max_length == kUnlimited) {
         return min_length == 0 ? "a string" : "a string that is not empty";
       }
