@@ -34,14 +34,14 @@ class PendingCallsTest : public ::testing::Test {
         [this](const cache::StageName& name) { pending_.StageChanged(name); });
   }
 
-  void PutApplication(const std::string& name) {
+  void PutApplication(const std::string& name, const std::string& team = "nobody") {
     const std::string version = std::to_string(++version_);
     watches_.PutApplication({{"metadata",
                               {{"namespace", "argocd"},
                                {"name", name},
                                {"uid", name},
                                {"resourceVersion", version},
-                               {"labels", {{"version", version}}}}}});
+                               {"labels", {{"version", version}, {"team", team}}}}}});
   }
   void PutStage(const std::string& stage) {
     const std::string version = std::to_string(++version_);
@@ -57,6 +57,17 @@ class PendingCallsTest : public ::testing::Test {
     for (const std::string& name : applications) interest.applications.push_back({"argocd", name});
     return interest;
   }
+  // What a call waits for whose selector matched these Applications.
+  PendingCalls::Interest Selected(const std::vector<std::string>& applications) const {
+    PendingCalls::Interest interest = Interest("prod", applications);
+    ApplicationSelection selection;
+    selection.ns = "argocd";
+    selection.label_selector = "team=shop";
+    selection.criteria = LabelCriteria({{"matchLabels", {{"team", "shop"}}}});
+    interest.selectors.push_back(selection);
+    return interest;
+  }
+
   // What it is woken with is appended to `woken_` under `name`.
   PendingCalls::Wake Waker(const std::string& name) {
     return [this, name](Reason reason) {
@@ -64,7 +75,7 @@ class PendingCallsTest : public ::testing::Test {
       woken_.push_back(name + " " + words[static_cast<int>(reason)]);
     };
   }
-  PendingCalls::Id Park(const std::string& name, PendingCalls::Interest interest) {
+  PendingCalls::Id Wait(const std::string& name, PendingCalls::Interest interest) {
     const PendingCalls::Id id = pending_.NewId();
     pending_.Add(id, std::move(interest), context_, Waker(name));
     return id;
@@ -79,9 +90,9 @@ class PendingCallsTest : public ::testing::Test {
 };
 
 TEST_F(PendingCallsTest, AChangeOfAnApplicationWakesTheCallsThatWaitForItOnce) {
-  Park("a", Interest("prod", {"web", "api"}));
-  Park("b", Interest("test", {"api"}));
-  Park("c", Interest("docs", {"docs"}));
+  Wait("a", Interest("prod", {"web", "api"}));
+  Wait("b", Interest("test", {"api"}));
+  Wait("c", Interest("docs", {"docs"}));
   EXPECT_EQ(pending_.size(), 3U);
   PutApplication("stray");
   EXPECT_THAT(woken_, IsEmpty());
@@ -95,9 +106,46 @@ TEST_F(PendingCallsTest, AChangeOfAnApplicationWakesTheCallsThatWaitForItOnce) {
   EXPECT_EQ(pending_.size(), 1U);
 }
 
+TEST_F(PendingCallsTest, AnApplicationThatBeginsToMatchASelectorWakes) {
+  PutApplication("web", "shop");
+  PutApplication("api");
+  Wait("a", Selected({"web"}));
+  Wait("b", Interest("test", {"web"}));
+  // Neither is one that is not selected, new or known.
+  PutApplication("docs");
+  PutApplication("api", "bank");
+  EXPECT_THAT(woken_, IsEmpty());
+  PutApplication("api", "shop");
+  EXPECT_THAT(woken_, ElementsAre("a changed"));
+  EXPECT_EQ(pending_.size(), 1U);
+}
+
+TEST_F(PendingCallsTest, ANewApplicationThatMatchesASelectorWakes) {
+  PutApplication("web", "shop");
+  Wait("a", Selected({"web"}));
+  PutApplication("new", "shop");
+  EXPECT_THAT(woken_, ElementsAre("a changed"));
+}
+
+TEST_F(PendingCallsTest, WhatBeganToMatchASelectorMeanwhileWakesAtOnce) {
+  PutApplication("web", "shop");
+  const PendingCalls::Interest interest = Selected({"web"});
+  PutApplication("new", "shop");
+  Wait("a", interest);
+  EXPECT_THAT(woken_, ElementsAre("a changed"));
+  EXPECT_EQ(pending_.size(), 0U);
+}
+
+TEST_F(PendingCallsTest, OneThatStillMatchesASelectorWakesAsAnyOther) {
+  PutApplication("web", "shop");
+  Wait("a", Selected({"web"}));
+  PutApplication("web", "shop");
+  EXPECT_THAT(woken_, ElementsAre("a changed"));
+}
+
 TEST_F(PendingCallsTest, AnApplicationThatIsDeletedWakes) {
   PutApplication("web");
-  Park("a", Interest("prod", {"web"}));
+  Wait("a", Interest("prod", {"web"}));
   watches_.DeleteApplication(
       {{"metadata",
         {{"namespace", "argocd"}, {"name", "web"}, {"uid", "web"}, {"resourceVersion", "9"}}}});
@@ -105,9 +153,9 @@ TEST_F(PendingCallsTest, AnApplicationThatIsDeletedWakes) {
 }
 
 TEST_F(PendingCallsTest, AChangeOfItsStageWakes) {
-  Park("a", Interest("prod", {"web"}));
-  Park("b", Interest("prod", {}));
-  Park("c", Interest("test", {"web"}));
+  Wait("a", Interest("prod", {"web"}));
+  Wait("b", Interest("prod", {}));
+  Wait("c", Interest("test", {"web"}));
   PutStage("prod");
   EXPECT_THAT(woken_, ElementsAre("a changed", "b changed"));
   EXPECT_EQ(pending_.size(), 1U);
@@ -115,9 +163,9 @@ TEST_F(PendingCallsTest, AChangeOfItsStageWakes) {
 
 TEST_F(PendingCallsTest, WakesWhatIsDueAndTellsWhenTheNextIs) {
   EXPECT_EQ(pending_.WakeDue(kStart), TimePoint::max());
-  Park("late", Interest("prod", {}, kStart + 3 * kSecond));
-  Park("early", Interest("prod", {}, kStart + kSecond));
-  Park("never", Interest("prod", {}));
+  Wait("late", Interest("prod", {}, kStart + 3 * kSecond));
+  Wait("early", Interest("prod", {}, kStart + kSecond));
+  Wait("never", Interest("prod", {}));
   EXPECT_EQ(pending_.WakeDue(kStart), kStart + kSecond);
   EXPECT_THAT(woken_, IsEmpty());
   EXPECT_EQ(pending_.WakeDue(kStart + kSecond), kStart + 3 * kSecond);
@@ -127,7 +175,7 @@ TEST_F(PendingCallsTest, WakesWhatIsDueAndTellsWhenTheNextIs) {
 }
 
 TEST_F(PendingCallsTest, CallsDueAtTheSameTimeAreAllWoken) {
-  for (const char* name : {"a", "b", "c"}) Park(name, Interest("prod", {"web"}, kStart));
+  for (const char* name : {"a", "b", "c"}) Wait(name, Interest("prod", {"web"}, kStart));
   pending_.WakeDue(kStart);
   EXPECT_THAT(woken_, ElementsAre("a due", "b due", "c due"));
   PutApplication("web");
@@ -139,15 +187,15 @@ TEST_F(PendingCallsTest, AChangeBetweenJudgingAndParkingWakesAtOnce) {
   PutStage("prod");
   const PendingCalls::Interest judged = Interest("prod", {"api", "web"});
   PutApplication("stray");
-  Park("unconcerned", judged);
+  Wait("unconcerned", judged);
   EXPECT_THAT(woken_, IsEmpty());
   PutApplication("web");
   EXPECT_THAT(woken_, ElementsAre("unconcerned changed"));
-  Park("application", judged);
+  Wait("application", judged);
   EXPECT_THAT(woken_, ElementsAre("unconcerned changed", "application changed"));
   const PendingCalls::Interest later = Interest("prod", {"api", "web"});
   PutStage("prod");
-  Park("stage", later);
+  Wait("stage", later);
   EXPECT_EQ(woken_.back(), "stage changed");
   EXPECT_EQ(pending_.size(), 0U);
 }
@@ -158,19 +206,19 @@ TEST_F(PendingCallsTest, ADeletionBetweenJudgingAndParkingWakesAtOnce) {
   watches_.DeleteApplication(
       {{"metadata",
         {{"namespace", "argocd"}, {"name", "web"}, {"uid", "web"}, {"resourceVersion", "9"}}}});
-  Park("a", judged);
+  Wait("a", judged);
   EXPECT_THAT(woken_, ElementsAre("a changed"));
 }
 
 TEST_F(PendingCallsTest, ACallWhoseContextHasEndedIsWokenAtOnce) {
   context_.Cancel();
-  Park("a", Interest("prod", {"web"}));
+  Wait("a", Interest("prod", {"web"}));
   EXPECT_THAT(woken_, ElementsAre("a due"));
   EXPECT_EQ(pending_.size(), 0U);
 }
 
 TEST_F(PendingCallsTest, WhatIsWithdrawedIsNotWoken) {
-  const PendingCalls::Id id = Park("a", Interest("prod", {"web"}, kStart));
+  const PendingCalls::Id id = Wait("a", Interest("prod", {"web"}, kStart));
   EXPECT_TRUE(pending_.Withdraw(id));
   EXPECT_FALSE(pending_.Withdraw(id));
   PutApplication("web");
@@ -181,24 +229,24 @@ TEST_F(PendingCallsTest, WhatIsWithdrawedIsNotWoken) {
 }
 
 TEST_F(PendingCallsTest, WhatWasWokenCannotBeWithdrawed) {
-  const PendingCalls::Id id = Park("a", Interest("prod", {"web"}));
+  const PendingCalls::Id id = Wait("a", Interest("prod", {"web"}));
   PutApplication("web");
   EXPECT_FALSE(pending_.Withdraw(id));
   EXPECT_FALSE(pending_.Withdraw(pending_.NewId()));
 }
 
 TEST_F(PendingCallsTest, StopWakesAllAndWhoeverComesLater) {
-  Park("a", Interest("prod", {"web"}));
-  Park("b", Interest("test", {}, kStart));
+  Wait("a", Interest("prod", {"web"}));
+  Wait("b", Interest("test", {}, kStart));
   pending_.Stop();
   EXPECT_THAT(woken_, ::testing::UnorderedElementsAre("a stopping", "b stopping"));
-  Park("c", Interest("prod", {"web"}));
+  Wait("c", Interest("prod", {"web"}));
   EXPECT_EQ(woken_.back(), "c stopping");
   EXPECT_EQ(pending_.size(), 0U);
 }
 
 TEST_F(PendingCallsTest, AnApplicationNamedTwiceIsOneInterest) {
-  Park("a", Interest("prod", {"web", "web"}));
+  Wait("a", Interest("prod", {"web", "web"}));
   PutApplication("web");
   EXPECT_THAT(woken_, ElementsAre("a changed"));
 }

@@ -78,6 +78,21 @@ TEST_F(ArgocdUpdateCacheTest, APollOfARunningStepMakesNoCall) {
   }
 }
 
+TEST_F(ArgocdUpdateCacheTest, AStepWithASelectorWaitsForMoreThatMatch) {
+  Configure(kSelector);
+  Put(Application("web"));
+  base::Context context;
+  const absl::StatusOr<StepResult> result = step_.TryRun(request_, context, log_);
+  ASSERT_TRUE(result.ok()) << result.status();
+  EXPECT_ANSWER(result->response, RUNNING, OPERATION_RUNNING);
+  ASSERT_EQ(result->wake_on.applications.size(), 1U);
+  EXPECT_EQ(ToString(result->wake_on.applications[0]), "argocd/web");
+  ASSERT_EQ(result->wake_on.selectors.size(), 1U);
+  EXPECT_EQ(result->wake_on.selectors[0].ns, "argocd");
+  EXPECT_EQ(result->wake_on.selectors[0].label_selector, "team=shop");
+  EXPECT_FALSE(result->wake_on.due.has_value());
+}
+
 TEST_F(ArgocdUpdateCacheTest, OurOwnWriteIsKnownBeforeTheWatchBringsIt) {
   Put(Application("web"));
   Watch();
