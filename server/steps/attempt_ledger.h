@@ -35,11 +35,11 @@ class AttemptLedger {
   // What is on record is not known, or has ended: another call may have the same numbers.
   void Forget() { reserved_.clear(); }
 
-  // The write of a reserved attempt was answered, or was sent without an answer.
+  // The write of a reserved attempt had a response, or was sent and had none.
   void Made(const SentWrite& sent);
   void MayBeMade(const SentWrite& sent);
 
-  // A write without an answer that `application`, read since, shows to have happened; it is made
+  // A write without a response that `application`, read since, shows to have happened; it is made
   // then.
   std::optional<SentWrite> Found(const argocd::Application& application,
                                  std::string_view promotion);

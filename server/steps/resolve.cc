@@ -56,17 +56,17 @@ absl::StatusOr<Applications> Read(cache::ApplicationClient& client, const Query&
   return Applications{*std::move(read)};
 }
 
-using Answers = std::map<Query, absl::StatusOr<Applications>>;
+using Reads = std::map<Query, absl::StatusOr<Applications>>;
 
 bool IsMissing(const absl::Status& status) {
   return kubernetes::KindOf(status) == kubernetes::ErrorKind::kNotFound;
 }
 
 // An Application that is missing is a verdict; any other error ends the step.
-absl::StatusOr<Answers> ReadAll(cache::ApplicationClient& client, base::WorkerPool& helpers,
-                                const Scope& scope,
-                                const std::vector<ApplicationSelection>& selections,
-                                base::Context& context) {
+absl::StatusOr<Reads> ReadAll(cache::ApplicationClient& client, base::WorkerPool& helpers,
+                              const Scope& scope,
+                              const std::vector<ApplicationSelection>& selections,
+                              base::Context& context) {
   std::vector<Query> queries;
   for (const ApplicationSelection& selection : selections) {
     Query query = QueryOf(selection);
@@ -75,17 +75,16 @@ absl::StatusOr<Answers> ReadAll(cache::ApplicationClient& client, base::WorkerPo
       queries.push_back(std::move(query));
     }
   }
-  std::vector<absl::StatusOr<Applications>> answers(queries.size(),
-                                                    absl::InternalError("not read"));
+  std::vector<absl::StatusOr<Applications>> reads(queries.size(), absl::InternalError("not read"));
   base::ParallelFor(helpers, queries.size(), [&](std::size_t i) {
-    answers[i] = Read(client, queries[i], context);
-    return answers[i].ok() || IsMissing(answers[i].status());
+    reads[i] = Read(client, queries[i], context);
+    return reads[i].ok() || IsMissing(reads[i].status());
   });
-  Answers by_query;
+  Reads by_query;
   for (std::size_t i = 0; i < queries.size(); ++i) {
-    const absl::Status& status = answers[i].status();
+    const absl::Status& status = reads[i].status();
     if (!status.ok() && !absl::IsInternal(status) && !IsMissing(status)) return status;
-    by_query.emplace(std::move(queries[i]), std::move(answers[i]));
+    by_query.emplace(std::move(queries[i]), std::move(reads[i]));
   }
   return by_query;
 }
@@ -119,32 +118,32 @@ absl::StatusOr<Resolution> Resolve(cache::ApplicationClient& client, base::Worke
                                    const Scope& scope,
                                    const std::vector<ApplicationSelection>& selections,
                                    base::Context& context) {
-  const absl::StatusOr<Answers> answers = ReadAll(client, helpers, scope, selections, context);
-  if (!answers.ok()) return answers.status();
+  const absl::StatusOr<Reads> reads = ReadAll(client, helpers, scope, selections, context);
+  if (!reads.ok()) return reads.status();
   // The message about those that are missing names all of them.
   std::vector<std::string> missing;
   for (const ApplicationSelection& selection : selections) {
-    const auto answer = answers->find(QueryOf(selection));
-    if (answer != answers->end() && !answer->second.ok()) {
+    const auto read = reads->find(QueryOf(selection));
+    if (read != reads->end() && !read->second.ok()) {
       missing.push_back(base::StrCat(selection.ns, "/", selection.name));
     }
   }
   Collector collector;
   for (const ApplicationSelection& selection : selections) {
-    const auto answer = answers->find(QueryOf(selection));
-    if (answer == answers->end()) {
+    const auto read = reads->find(QueryOf(selection));
+    if (read == reads->end()) {
       RefuseUnserved(selection, collector);
-    } else if (!answer->second.ok()) {
+    } else if (!read->second.ok()) {
       collector.Refuse(v1::STEP_REASON_APPLICATION_NOT_FOUND,
                        base::StrCat(missing.size() == 1 ? "Application " : "Applications ",
                                     base::FirstThree(missing), " not found"));
     } else {
-      if (answer->second->empty()) {
+      if (read->second->empty()) {
         collector.Refuse(v1::STEP_REASON_NO_APPLICATION_MATCHED,
                          base::StrCat("no Application in namespace ", selection.ns,
                                       " matches the selector ", selection.label_selector));
       }
-      collector.AddEntry(*answer->second);
+      collector.AddEntry(*read->second);
     }
   }
   return std::move(collector).Take();

@@ -87,7 +87,7 @@ class StepEngine::Execution {
     absl::StatusOr<Record> record = LoadRecord(record_from_cache);
     if (!record.ok()) return KubernetesFailure(record.status(), context_);
     if (auto ended = ResponseFromRecord(record->stored.record)) {
-      return Answer(*std::move(ended), *record);
+      return RespondIfCurrent(*std::move(ended), *record);
     }
     absl::StatusOr<Resolution> resolution =
         Resolve(deps_.applications, deps_.helpers, scope_, call_.selections, context_);
@@ -96,11 +96,11 @@ class StepEngine::Execution {
     TellOfFoundWrites();
     RequestRefreshes();
     const Conclusion conclusion = Conclude(plan_);
-    if (call_.request->dry_run()) return Answer(DryRun(conclusion), *record);
+    if (call_.request->dry_run()) return RespondIfCurrent(DryRun(conclusion), *record);
 
     stages::StageRecord changed = record->stored.record;
     if (!RecordPlan(plan_, conclusion, id_, deps_.clock.Now(), changed)) {
-      return Answer(Respond(conclusion), *record);
+      return RespondIfCurrent(Respond(conclusion), *record);
     }
     record->stored.record = std::move(changed);
     const absl::Duration saved_at = deps_.clock.SinceBoot();
@@ -134,7 +134,7 @@ class StepEngine::Execution {
 
   // A verdict that nothing is saved for holds on a live record alone. One from the cache is read
   // now; when it has changed meanwhile, the pass is made again.
-  PassResult Answer(StepResult result, const Record& record) {
+  PassResult RespondIfCurrent(StepResult result, const Record& record) {
     if (record.live) return result;
     const absl::StatusOr<stages::StoredStage> now =
         deps_.stages.Load(id_.project, id_.stage, context_);
