@@ -154,7 +154,10 @@ TEST_P(UnusableAnswerTest, ToTheReadOfTheRecord) {
   const json before = Application(app);
   Replica gantry;
   gantry.proxy.Answer(Always(ReadOfRecord()), TheAnswer());
-  EXPECT_TRUE(IsUnavailable(gantry.RunStep(Request(UpdateTo(app)))));
+  // The record is read where nothing is written to it.
+  v1::RunStepRequest request = Request(UpdateTo(app));
+  request.set_dry_run(true);
+  EXPECT_TRUE(IsUnavailable(gantry.RunStep(request)));
   EXPECT_EQ(Application(app), before);
   EXPECT_EQ(gantry.ApplicationWritesTried(), 0u);
   EXPECT_FALSE(HasRecord());
