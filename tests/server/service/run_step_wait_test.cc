@@ -492,7 +492,7 @@ TEST_F(RaceTest, WakingMayRaceWithCancellationAndTheEndOfTheWait) {
       if (i % 4 == 0) request.mutable_wait()->set_nanos(1'000'000 * round);
       calls.push_back(std::make_unique<PendingStep>(*stub_, request));
     }
-    // Every other time the first is parked, or answered, before they are cancelled.
+    // Every other time the first is pending, or answered, before they are cancelled.
     if (round % 2 == 0) looks_.WaitFor(before + 1);
     std::thread canceller([&] {
       for (const auto& call : calls) call->Cancel();

@@ -233,7 +233,7 @@ struct ServiceSetup {
 
 // The service over a real connection, wired as the program does it, on a fake API server. The
 // caches are empty and not filled, nothing is evaluated but by Evaluate(), and no time wakes a
-// parked call.
+// pending call.
 class ServiceTest : public ::testing::Test {
  protected:
   static constexpr const char* kNamespace = "gantry";

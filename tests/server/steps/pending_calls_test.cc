@@ -308,7 +308,7 @@ TEST_F(PendingCallsTest, EveryCallIsWokenOnceOrWithdrawedWhateverThreadsDo) {
   constexpr int kThreads = 4;
   constexpr int kCalls = 200;
   std::atomic<int> woken{0};
-  std::atomic<int> unparked{0};
+  std::atomic<int> withdrawn{0};
   base::Context stop;
   std::thread timer([&] { pending_.Run(stop); });
   std::vector<std::thread> threads;
@@ -318,7 +318,7 @@ TEST_F(PendingCallsTest, EveryCallIsWokenOnceOrWithdrawedWhateverThreadsDo) {
         const PendingCalls::Id id = pending_.NewId();
         pending_.Add(id, Interest("s" + std::to_string(i % 5), {"app" + std::to_string(i % 7)}),
                      context_, [&](Reason) { ++woken; });
-        if (i % 3 == 0 && pending_.Withdraw(id)) ++unparked;
+        if (i % 3 == 0 && pending_.Withdraw(id)) ++withdrawn;
         if (t == 0) pending_.WakeDue(std::chrono::steady_clock::now());
       }
     });
@@ -334,7 +334,7 @@ TEST_F(PendingCallsTest, EveryCallIsWokenOnceOrWithdrawedWhateverThreadsDo) {
   pending_.Stop();
   stop.Cancel();
   timer.join();
-  EXPECT_EQ(woken + unparked, kThreads * kCalls);
+  EXPECT_EQ(woken + withdrawn, kThreads * kCalls);
   EXPECT_EQ(pending_.size(), 0U);
 }
 
