@@ -86,6 +86,13 @@ bool IsLeading(Replica& replica) {
   });
 }
 
+bool HasStoredStatus(Replica& replica) {
+  const std::vector<Exchange> exchanges = replica.proxy.Exchanges();
+  return std::any_of(exchanges.begin(), exchanges.end(), [](const Exchange& exchange) {
+    return KindOf(exchange) == "PATCH stagehealths/status" && exchange.status / 100 == 2;
+  });
+}
+
 void CountRequests(int applications) {
   Promotion promotion(applications);
   Replica replica(kFlags);
@@ -97,7 +104,7 @@ void CountRequests(int applications) {
   const std::size_t before = replica.proxy.Exchanges().size();
   Require(replica.RunStep(request), v1::STEP_STATUS_RUNNING);
   // A real sync takes longer than the leader waits before it writes a status.
-  std::this_thread::sleep_for(std::chrono::seconds(2));
+  while (!HasStoredStatus(replica)) std::this_thread::sleep_for(std::chrono::milliseconds(10));
   promotion.CompleteAll();
   Require(replica.RunStep(request), v1::STEP_STATUS_SUCCEEDED);
   // Until nothing has come for three times as long as the leader waits before it writes a status.
